@@ -1,0 +1,18 @@
+/** What the source of a topic (Kafka, or the embedded log itself) says of it now. */
+export interface TopicEnds {
+  readonly topic: string;
+  readonly tag: string;
+  /** The first offset that is still there, per partition; undefined where no leader answered. */
+  readonly starts: readonly (number | undefined)[];
+  /** The offset that is written next, as far as a committed read can see (the last stable offset); undefined where no leader answered. */
+  readonly ends: readonly (number | undefined)[];
+}
+
+/** Port. Where a topic ends at this moment: the authority for `latest` and for positions beyond the local log. */
+export interface EndsSource {
+  /**
+   * Asks now: the answer is never older than the call. Topics that do not exist are left out.
+   * Rejects when no answer came within the source's deadline: no decision may be taken then.
+   */
+  ends(topics: readonly string[]): Promise<TopicEnds[]>;
+}
