@@ -1,0 +1,144 @@
+import { connect as connectTcp, isIP } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { Kafka, logLevel } from "kafkajs";
+import type {
+  ISocketFactory,
+  KafkaConfig as KafkajsConfig,
+  LogEntry,
+  RetryOptions,
+  SASLOptions,
+} from "kafkajs";
+import type { Logger } from "../logger.ts";
+import { registerCodecs } from "./codecs.ts";
+
+/** How to reach Kafka. */
+export interface KafkaConfig {
+  /** `host:port` of some brokers; the others are learned from them. */
+  brokers: readonly string[];
+  clientId: string;
+  /** Prefix of the consumer groups' names. */
+  groupId: string;
+  /** PEM texts, or true for TLS with the system's authorities. */
+  ssl?: { ca?: string; cert?: string; key?: string } | boolean;
+  sasl?: {
+    mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    username: string;
+    password: string;
+  };
+}
+
+const KEEP_ALIVE_MS = 10_000;
+
+/** Written out, because kafkajs has other defaults where NODE_ENV is `test`. */
+const RETRY: RetryOptions = {
+  initialRetryTime: 100,
+  maxRetryTime: 1_000,
+  factor: 0.2,
+  multiplier: 2,
+  retries: 5,
+};
+
+/**
+ * For a consumer, which must outlast any outage. With kafkajs's own settings it gives up after
+ * half a minute, and its process stays up without it.
+ */
+export const CONSUMER_RETRY: RetryOptions = {
+  ...RETRY,
+  retries: 1e9,
+  restartOnFailure: () => Promise.resolve(true),
+};
+
+/** A kafkajs client with this project's connection, retry and log settings, and all codecs. */
+export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
+  registerCodecs();
+  silenceTimeoutNegativeWarning();
+  const options: KafkajsConfig = {
+    brokers: [...config.brokers],
+    clientId: config.clientId,
+    connectionTimeout: 3_000,
+    authenticationTimeout: 10_000,
+    requestTimeout: 10_000,
+    retry: RETRY,
+    socketFactory,
+    logLevel: logLevel.WARN,
+    logCreator: () => bridgeLog(logger),
+  };
+  if (config.ssl !== undefined && config.ssl !== false) {
+    options.ssl = config.ssl === true ? {} : config.ssl;
+  }
+  if (config.sasl !== undefined) options.sasl = saslOptions(config.sasl);
+  return new Kafka(options);
+}
+
+/** What went wrong, with the broker's advertised address, which kafkajs keeps beside the message. */
+export function describeKafkaError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const broker = "broker" in error && typeof error.broker === "string" ? error.broker : "";
+  const cause = error.cause instanceof Error ? error.cause : undefined;
+  if (cause !== undefined && cause.message === error.message) return describeKafkaError(cause);
+  return broker === "" || error.message.includes(broker)
+    ? error.message
+    : `${error.message} (broker ${broker})`;
+}
+
+/** kafkajs's type is a union by mechanism. */
+function saslOptions(sasl: NonNullable<KafkaConfig["sasl"]>): SASLOptions {
+  const { mechanism, username, password } = sasl;
+  if (mechanism === "plain") return { mechanism, username, password };
+  if (mechanism === "scram-sha-256") return { mechanism, username, password };
+  return { mechanism, username, password };
+}
+
+const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+  // SNI does not take addresses [RFC 6066 §3].
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  const socket = ssl
+    ? connectTls({ ...name, ...ssl, host, port, rejectUnauthorized: true }, onConnect)
+    : connectTcp({ host, port }, onConnect);
+  // Without it small requests wait for the acknowledgement of the one before.
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return socket;
+};
+
+/**
+ * kafkajs repeats a line on every retry, so all of it is debug here; what an operator must know
+ * (Kafka lost, Kafka back, rebuilt) is logged once by the parts that use the client. Only named
+ * fields pass: others may hold requests.
+ */
+function bridgeLog(logger: Logger): (entry: LogEntry) => void {
+  return ({ namespace, log }) => {
+    const { message, broker, error, retryCount } = log;
+    logger.debug(
+      {
+        namespace,
+        broker: text(broker),
+        error: text(error),
+        retryCount: typeof retryCount === "number" ? retryCount : undefined,
+      },
+      message,
+    );
+  };
+}
+
+function text(value: unknown): string | undefined {
+  if (value instanceof Error) return value.message;
+  return typeof value === "string" ? value : undefined;
+}
+
+let silenced = false;
+
+/**
+ * kafkajs schedules with a negative delay, harmlessly, and Bun warns of each: this one warning is
+ * dropped, all others go where they went.
+ */
+function silenceTimeoutNegativeWarning(): void {
+  if (silenced) return;
+  silenced = true;
+  const listeners = process.listeners("warning");
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => {
+    if (warning.name === "TimeoutNegativeWarning") return;
+    for (const listener of listeners) listener(warning);
+  });
+}
