@@ -65,3 +65,10 @@ export interface TopicEntry {
 
 /** One thing that happened to a served topic; the log keeps them in the order in which this instance delivers them. */
 export type LogEntry = RecordEntry | SkippedEntry | AdvanceEntry | GapEntry | TopicEntry;
+
+/** What SSE_MAX_EVENT_BYTES limits: key, value and headers together, in bytes. */
+export function recordBytes(record: Pick<RecordEntry, "key" | "value" | "headers">): number {
+  let bytes = (record.key?.byteLength ?? 0) + (record.value?.byteLength ?? 0);
+  for (const [name, value] of record.headers) bytes += Buffer.byteLength(name) + value.byteLength;
+  return bytes;
+}

@@ -1,0 +1,155 @@
+import type { Database } from "bun:sqlite";
+import type { StoredEntry } from "./stored-entry.ts";
+import { TopicStates } from "./topic-state.ts";
+
+/** Entries between two checkpoint rows: what a look-up of a position reads at most. */
+const INTERVAL = 1000;
+
+interface CheckpointRow {
+  seq: number;
+  state: string;
+  bytes: number;
+  max_ts: number;
+  block: string;
+}
+
+export interface CheckpointPlace {
+  readonly seq: number;
+  /** All that was ever stored up to there, in bytes as DATA_MAX_BYTES counts them. */
+  readonly bytes: number;
+}
+
+interface FoldRow {
+  topic: string;
+  tag: string;
+  partition: number;
+  offset: number;
+  offsets: string | null;
+  ts: number;
+}
+
+/**
+ * Rows that say where every partition stood after some `seq`, how many bytes had come by then, and
+ * the latest timestamp of each partition in the block of entries before it. From them any position
+ * is found by reading at most `INTERVAL` entries, and a point in time by reading one block.
+ */
+export class Checkpoints {
+  readonly #db: Database;
+  /** The block after the last checkpoint: latest timestamp by `topic~tag~partition`. */
+  #block = new Map<string, number>();
+  #blockFrom = 0;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Called for every entry in a transaction, after the state has moved past it. */
+  note(entry: StoredEntry, state: TopicStates, bytes: number): void {
+    if (entry.timestampMs >= 0) {
+      const key = `${entry.topic}~${entry.tag}~${entry.partition}`;
+      this.#block.set(key, Math.max(this.#block.get(key) ?? -1, entry.timestampMs));
+    }
+    if (entry.seq - this.#blockFrom < INTERVAL) return;
+    this.#insert(entry.seq, state, bytes, this.#block);
+    this.#block = new Map();
+    this.#blockFrom = entry.seq;
+  }
+
+  #insert(seq: number, state: TopicStates, bytes: number, block: Map<string, number>): void {
+    this.#db
+      .query("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)")
+      .run(
+        seq,
+        JSON.stringify(state),
+        bytes,
+        Math.max(-1, ...block.values()),
+        JSON.stringify(Object.fromEntries(block)),
+      );
+  }
+
+  /** Reads the open block again from the database: at the start, and after a transaction that failed. */
+  reload(): void {
+    const last = this.#lastBefore(Number.MAX_SAFE_INTEGER);
+    this.#blockFrom = last.seq;
+    this.#block = new Map();
+    for (const row of this.#rows(last.seq, Number.MAX_SAFE_INTEGER)) {
+      if (row.ts < 0) continue;
+      const key = `${row.topic}~${row.tag}~${row.partition}`;
+      this.#block.set(key, Math.max(this.#block.get(key) ?? -1, row.ts));
+    }
+  }
+
+  /** Where every partition stood after the entry `seq`. */
+  stateAt(seq: number): TopicStates {
+    const checkpoint = this.#lastBefore(seq);
+    const state = TopicStates.fromJSON(checkpoint.state);
+    for (const row of this.#rows(checkpoint.seq, seq)) {
+      const offsets = row.offsets === null ? undefined : row.offsets.split(".").map(Number);
+      state.advance({ ...row, offsets });
+    }
+    return state;
+  }
+
+  /** The oldest and the newest row: where they stand, and the bytes that had come by then. */
+  bounds(): { base: CheckpointPlace; last: CheckpointPlace } {
+    const base = this.#db
+      .query<CheckpointRow, []>("SELECT * FROM checkpoints ORDER BY seq LIMIT 1")
+      .get();
+    if (!base) throw new Error("The log holds no checkpoint");
+    return { base, last: this.#lastBefore(Number.MAX_SAFE_INTEGER) };
+  }
+
+  /** Makes `seq` the base: the oldest row. Part of the transaction that trims. */
+  rebase({ seq, bytes }: CheckpointPlace): TopicStates {
+    const state = this.stateAt(seq);
+    this.#db.query("DELETE FROM checkpoints WHERE seq <= ?").run(seq);
+    this.#insert(seq, state, bytes, new Map());
+    return state;
+  }
+
+  /** Blocks after `afterSeq` that hold a timestamp of at least `ts`, oldest first. */
+  blocksSince(
+    ts: number,
+    afterSeq: number,
+    limit: number,
+  ): { from: number; to: number; latest: Record<string, number> }[] {
+    return this.#db
+      .query<{ seq: number; block: string; previous: number | null }, [number, number, number]>(
+        `SELECT seq, block, (SELECT max(seq) FROM checkpoints p WHERE p.seq < c.seq) AS previous
+         FROM checkpoints c WHERE seq > ? AND max_ts >= ? ORDER BY seq LIMIT ?`,
+      )
+      .all(afterSeq, ts, limit)
+      .map((row) => ({
+        from: row.previous ?? 0,
+        to: row.seq,
+        // The cast holds: only #insert writes this column.
+        latest: JSON.parse(row.block) as Record<string, number>,
+      }));
+  }
+
+  /** The entries after the last checkpoint, which no row describes yet. */
+  openBlock(): { from: number; latest: ReadonlyMap<string, number> } {
+    return { from: this.#blockFrom, latest: this.#block };
+  }
+
+  #lastBefore(seq: number): CheckpointRow {
+    const row = this.#db
+      .query<CheckpointRow, [number]>(
+        "SELECT * FROM checkpoints WHERE seq <= ? ORDER BY seq DESC LIMIT 1",
+      )
+      .get(seq);
+    if (!row) throw new Error(`The log holds no checkpoint at or before seq ${seq}`);
+    return row;
+  }
+
+  #rows(after: number, upTo: number): FoldRow[] {
+    return this.#db
+      .query<FoldRow, [number, number]>(
+        `SELECT t.name AS topic, t.tag AS tag, e.partition, e.offset, e.ts,
+                CASE e.kind WHEN 4 THEN e.value END AS offsets
+         FROM entries e JOIN topics t ON t.id = e.topic
+         WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq`,
+      )
+      .all(after, upTo);
+  }
+}

@@ -1,0 +1,74 @@
+import { Database, SQLiteError } from "bun:sqlite";
+import { HeadgateError } from "../errors.ts";
+
+/** Raised when the tables change; a file of another version is refused, never guessed at. */
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL, tag TEXT NOT NULL, UNIQUE (name, tag));
+  CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL,
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
+    arrived INTEGER NOT NULL, size INTEGER NOT NULL, ts INTEGER NOT NULL, ts_type INTEGER NOT NULL,
+    key BLOB, value BLOB, headers TEXT
+  );
+  CREATE INDEX entries_position ON entries (topic, partition, offset);
+  CREATE INDEX entries_topic ON entries (seq) WHERE kind = 4;
+  CREATE TABLE checkpoints (
+    seq INTEGER PRIMARY KEY, state TEXT NOT NULL, bytes INTEGER NOT NULL,
+    max_ts INTEGER NOT NULL, block TEXT NOT NULL
+  );
+  INSERT INTO checkpoints VALUES (0, '[]', 0, -1, '{}');
+`;
+
+export interface DatabaseOptions {
+  /** A file, or `:memory:`. */
+  readonly path: string;
+  /** Sync to disk at each commit: on where the log is the store of record. */
+  readonly durable: boolean;
+}
+
+/**
+ * Opens (and makes) the database. WAL, so that worker processes and the checkpointer read and copy
+ * beside the one writer; automatic checkpoints only as a last resort, because they stop the loop.
+ */
+export function openDatabase({ path, durable }: DatabaseOptions): Database {
+  try {
+    const db = new Database(path, { create: true, strict: true });
+    db.run("PRAGMA journal_mode = WAL");
+    db.run(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
+    db.run("PRAGMA wal_autocheckpoint = 25000");
+    db.run("PRAGMA cache_size = -16384");
+    const version = db.query<{ user_version: number }, []>("PRAGMA user_version").get();
+    if (version?.user_version === 0) {
+      db.transaction(() => {
+        db.run(SCHEMA);
+        db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+      })();
+    } else if (version?.user_version !== SCHEMA_VERSION) {
+      throw new HeadgateError(
+        "configuration",
+        `${path} has schema version ${version?.user_version}, this version of Headgate writes ${SCHEMA_VERSION}; use another DATA_DIR`,
+      );
+    }
+    return db;
+  } catch (error) {
+    if (error instanceof SQLiteError) throw logFault(error, path);
+    throw error;
+  }
+}
+
+/** What a failed write means to the log's users: no room, or no way to write at all. */
+export function logFault(error: unknown, path: string): HeadgateError {
+  const code = error instanceof SQLiteError ? (error.code ?? "SQLITE_ERROR") : "unknown";
+  const reason = error instanceof Error ? error.message : String(error);
+  return code === "SQLITE_FULL"
+    ? new HeadgateError("log-full", `The disk of ${path} is full; free some space`, {
+        cause: error,
+      })
+    : new HeadgateError(
+        "log-unwritable",
+        `${path} cannot be written (${code}: ${reason}); check its disk and permissions`,
+        { cause: error },
+      );
+}

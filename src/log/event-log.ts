@@ -1,0 +1,405 @@
+import type { Database } from "bun:sqlite";
+import { EventEmitter } from "node:events";
+import type { HeadgateError } from "../errors.ts";
+import { type CheckpointPlace, Checkpoints } from "./checkpoints.ts";
+import { logFault, openDatabase } from "./database.ts";
+import type { LogEntry } from "./entry.ts";
+import type { Position, TopicPosition } from "./position.ts";
+import {
+  type EntryRow,
+  fromRow,
+  KINDS,
+  placeEntry,
+  type StoredEntry,
+  storedBytes,
+  toColumns,
+} from "./stored-entry.ts";
+import { Tail } from "./tail.ts";
+import { TopicStates } from "./topic-state.ts";
+
+export interface EventLogOptions {
+  /** A file, or `:memory:`. */
+  readonly path: string;
+  /** Sync each commit to disk before `append` returns: for the embedded log, which is the store of record. */
+  readonly durable: boolean;
+  /** Milliseconds since 1970. Only goes into `arrivedMs`. */
+  readonly now?: () => number;
+  /** Newest entries held in memory, in bytes (default 8 MiB). */
+  readonly tailBytes?: number;
+}
+
+/** What a page may bring into memory at once, beyond its first entry. */
+const MAX_PAGE_BYTES = 1 << 20;
+
+const SELECT = `SELECT e.seq, e.kind, t.name, t.tag, e.partition, e.offset, e.arrived, e.ts, e.ts_type, e.key, e.value, e.headers
+  FROM entries e JOIN topics t ON t.id = e.topic`;
+
+/**
+ * The instance's own store of recent entries, in the order in which it delivers them (`seq`).
+ *
+ * What it promises: an `append` is stored whole or not at all, whatever happens to the process; an
+ * offset is stored once; `seq` has no holes between `firstSeq` and `headSeq` except where a
+ * truncated partition's entries were removed; positions and entries are of one transaction, so
+ * that they never disagree.
+ */
+export class EventLog implements Disposable {
+  /** `appended` after each commit. The hub is the one listener: more would cost more than linear. */
+  readonly events = new EventEmitter<{ appended: [] }>();
+  readonly #path: string;
+  readonly #db: Database;
+  readonly #checkpoints: Checkpoints;
+  readonly #tail: Tail;
+  readonly #now: () => number;
+  readonly #topicIds = new Map<string, number>();
+  readonly #checkpointer: Worker | undefined;
+  #head: TopicStates;
+  #headSeq: number;
+  #base: CheckpointPlace;
+  #floors = new Map<string, TopicPosition>();
+  #bytes: number;
+  #lastArrivedMs = 0;
+  #fault: HeadgateError | undefined;
+
+  /** @throws HeadgateError `log-full`, `log-unwritable`, or `configuration` for a file of another version. */
+  constructor({ path, durable, now = Date.now, tailBytes = 8 << 20 }: EventLogOptions) {
+    this.#path = path;
+    this.#now = now;
+    this.#db = openDatabase({ path, durable });
+    this.#checkpoints = new Checkpoints(this.#db);
+    this.#tail = new Tail(tailBytes);
+    const { base, last } = this.#checkpoints.bounds();
+    const rest = this.#db
+      .query<{ seq: number | null; bytes: number | null; arrived: number | null }, [number]>(
+        "SELECT max(seq) AS seq, sum(size) AS bytes, max(arrived) AS arrived FROM entries WHERE seq > ?",
+      )
+      .get(last.seq);
+    this.#base = base;
+    this.#headSeq = rest?.seq ?? last.seq;
+    this.#bytes = last.bytes + (rest?.bytes ?? 0);
+    this.#lastArrivedMs = rest?.arrived ?? 0;
+    this.#checkpoints.reload();
+    this.#head = this.#checkpoints.stateAt(this.#headSeq);
+    this.#reloadTopicIds();
+    this.#reloadFloors(this.#checkpoints.stateAt(base.seq));
+    this.#checkpointer = path === ":memory:" ? undefined : startCheckpointer(path);
+  }
+
+  /** The last entry's place; 0 where nothing ever came. */
+  get headSeq(): number {
+    return this.#headSeq;
+  }
+
+  /** The place after which entries are still held. */
+  get baseSeq(): number {
+    return this.#base.seq;
+  }
+
+  /** What is held, in bytes as DATA_MAX_BYTES counts them. */
+  get heldBytes(): number {
+    return this.#bytes - this.#base.bytes;
+  }
+
+  /** Why the last append failed; undefined once one has gone through again. */
+  get fault(): HeadgateError | undefined {
+    return this.#fault;
+  }
+
+  /** Where a topic stands at the head. */
+  topic(name: string): TopicPosition | undefined {
+    return this.#head.get(name);
+  }
+
+  /** The earliest position of a topic (under its present tag) after which everything is held. */
+  floor(name: string): TopicPosition | undefined {
+    return this.#floors.get(name);
+  }
+
+  /** Where every partition stood after the entry `seq`, between `baseSeq` and `headSeq`. */
+  positionAt(seq: number): Position {
+    if (seq === this.#headSeq) return this.#head.snapshot();
+    return this.#checkpoints.stateAt(seq).snapshot();
+  }
+
+  /**
+   * Stores entries in one transaction, and leaves out what lies below its partition's position (a
+   * record read again). Synced when it returns, if the log is durable.
+   * @throws HeadgateError `log-full` or `log-unwritable`; then nothing of it is stored.
+   */
+  append(entries: readonly LogEntry[]): void {
+    const head = new TopicStates(this.#head.snapshot());
+    const stored: StoredEntry[] = [];
+    const arrivedMs = Math.max(this.#now(), this.#lastArrivedMs);
+    let bytes = this.#bytes;
+    let truncated = false;
+    try {
+      this.#db.run("BEGIN IMMEDIATE");
+      for (const entry of entries) {
+        if (!isNew(entry, head)) continue;
+        const tag = entry.kind === "topic" ? entry.tag : (head.get(entry.topic)?.tag ?? "");
+        const seq = this.#headSeq + stored.length + 1;
+        const placed = placeEntry(entry, { seq, tag, arrivedMs });
+        const cut = this.#cutTruncated(placed, head);
+        truncated ||= cut !== undefined;
+        bytes -= cut ?? 0;
+        this.#insert(placed);
+        head.advance(placed);
+        bytes += storedBytes(placed);
+        stored.push(placed);
+        this.#checkpoints.note(placed, head, bytes);
+      }
+      this.#db.run("COMMIT");
+    } catch (error) {
+      this.#rollBack();
+      this.#fault = logFault(error, this.#path);
+      throw this.#fault;
+    }
+    this.#fault = undefined;
+    if (stored.length === 0) return;
+    this.#head = head;
+    this.#headSeq += stored.length;
+    this.#bytes = bytes;
+    this.#lastArrivedMs = arrivedMs;
+    for (const entry of stored) {
+      if (!truncated) this.#tail.push(entry);
+      if (entry.offsets) this.#noteTopic(entry);
+    }
+    if (truncated) this.#tail.clear();
+    this.events.emit("appended");
+  }
+
+  /** Some of the entries after `seq`, in order: `limit` at most, and about `MAX_PAGE_BYTES`. */
+  after(seq: number, limit: number): readonly StoredEntry[] {
+    return this.#tail.after(seq, limit) ?? this.#page("seq > ?", "ASC", seq, limit);
+  }
+
+  /** Some of the entries before `seq`, newest first: `limit` at most, and about `MAX_PAGE_BYTES`. */
+  before(seq: number, limit: number): readonly StoredEntry[] {
+    return this.#page("seq < ?", "DESC", seq, limit);
+  }
+
+  /** The record (or `skipped` entry) at these coordinates, of the topic's present incarnation. */
+  find(topic: string, partition: number, offset: number): StoredEntry | undefined {
+    const id = this.#topicIds.get(`${topic}~${this.#head.get(topic)?.tag}`) ?? -1;
+    const row = this.#db
+      .query<EntryRow, [number, number, number]>(
+        `${SELECT} WHERE e.topic = ? AND e.partition = ? AND e.offset = ? AND e.kind <= 1`,
+      )
+      .get(id, partition, offset);
+    return row ? fromRow(row) : undefined;
+  }
+
+  /**
+   * The place from which to read so as to miss nothing after `position`: just before the first
+   * entry at or beyond it in any partition of the topics under their present tags.
+   */
+  seqBefore(position: Position): number {
+    let seq = this.#headSeq;
+    const first = this.#db.query<{ seq: number }, [number, number, number]>(
+      "SELECT seq FROM entries WHERE topic = ? AND partition = ? AND offset >= ? ORDER BY offset, seq LIMIT 1",
+    );
+    for (const [topic, { tag, offsets }] of position) {
+      const head = this.#head.get(topic);
+      const id = this.#topicIds.get(`${topic}~${tag}`);
+      if (head?.tag !== tag || id === undefined) continue;
+      for (const [partition, next] of head.offsets.entries()) {
+        const offset = offsets[partition] ?? 0;
+        if (offset >= next) continue;
+        const row = first.get(id, partition, offset);
+        if (row) seq = Math.min(seq, row.seq - 1);
+      }
+    }
+    return seq;
+  }
+
+  /** Blocks of entries that hold a timestamp of at least `ts`; see `hub/start-positions.ts`. */
+  blocksSince(
+    ...args: Parameters<Checkpoints["blocksSince"]>
+  ): ReturnType<Checkpoints["blocksSince"]> {
+    return this.#checkpoints.blocksSince(...args);
+  }
+
+  openBlock(): ReturnType<Checkpoints["openBlock"]> {
+    return this.#checkpoints.openBlock();
+  }
+
+  /** The lowest offset with a timestamp of at least `ts` among the entries after `from`, up to `to`. */
+  firstSince(
+    topic: string,
+    partition: number,
+    ts: number,
+    [from, to]: readonly [from: number, to: number],
+  ): number | undefined {
+    const id = this.#topicIds.get(`${topic}~${this.#head.get(topic)?.tag}`) ?? -1;
+    return (
+      this.#db
+        .query<{ offset: number | null }, [number, number, number, number, number]>(
+          "SELECT min(offset) AS offset FROM entries WHERE seq > ? AND seq <= ? AND topic = ? AND partition = ? AND ts >= ?",
+        )
+        .get(from, to, id, partition, ts)?.offset ?? undefined
+    );
+  }
+
+  /**
+   * Lets go of up to `limit` of the oldest entries, those that arrived before `arrivedBeforeMs`,
+   * and those beyond `maxBytes`. Returns how many went: small steps, each its own transaction.
+   */
+  trim(
+    { arrivedBeforeMs, maxBytes }: { arrivedBeforeMs: number; maxBytes: number },
+    limit: number,
+  ): number {
+    const excess = this.heldBytes - maxBytes;
+    let { seq, bytes } = this.#base;
+    let removed = 0;
+    const oldest = this.#db
+      .query<{ seq: number; arrived: number; size: number }, [number, number]>(
+        "SELECT seq, arrived, size FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
+      )
+      .all(seq, limit);
+    for (const entry of oldest) {
+      if (entry.arrived >= arrivedBeforeMs && bytes - this.#base.bytes >= excess) break;
+      bytes += entry.size;
+      seq = entry.seq;
+      removed += 1;
+    }
+    if (removed === 0) return 0;
+    try {
+      this.#db.run("BEGIN IMMEDIATE");
+      const state = this.#checkpoints.rebase({ seq, bytes });
+      this.#db.query("DELETE FROM entries WHERE seq <= ?").run(seq);
+      this.#db.run("COMMIT");
+      this.#base = { seq, bytes };
+      this.#reloadFloors(state);
+    } catch (error) {
+      this.#rollBack();
+      throw logFault(error, this.#path);
+    }
+    return removed;
+  }
+
+  [Symbol.dispose](): void {
+    this.#checkpointer?.terminate();
+    this.events.removeAllListeners();
+    this.#db.close();
+  }
+
+  #page(where: string, order: "ASC" | "DESC", seq: number, limit: number): StoredEntry[] {
+    // Sizes first: a page of large records must not come into memory whole to be cut afterwards.
+    const sizes = this.#db
+      .query<{ seq: number; size: number }, [number, number]>(
+        `SELECT seq, size FROM entries WHERE ${where} ORDER BY seq ${order} LIMIT ?`,
+      )
+      .all(seq, limit);
+    let bytes = 0;
+    let count = 0;
+    for (const { size } of sizes) {
+      bytes += size;
+      if (count > 0 && bytes > MAX_PAGE_BYTES) break;
+      count += 1;
+    }
+    return this.#db
+      .query<EntryRow, [number, number]>(
+        `${SELECT} WHERE e.${where} ORDER BY e.seq ${order} LIMIT ?`,
+      )
+      .all(seq, count)
+      .map(fromRow);
+  }
+
+  #insert(entry: StoredEntry): void {
+    const key = `${entry.topic}~${entry.tag}`;
+    let id = this.#topicIds.get(key);
+    if (id === undefined) {
+      this.#db
+        .query("INSERT OR IGNORE INTO topics (name, tag) VALUES (?, ?)")
+        .run(entry.topic, entry.tag);
+      id =
+        this.#db
+          .query<{ id: number }, [string, string]>(
+            "SELECT id FROM topics WHERE name = ? AND tag = ?",
+          )
+          .get(entry.topic, entry.tag)?.id ?? -1;
+      this.#topicIds.set(key, id);
+    }
+    this.#db
+      .query("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .run(
+        entry.seq,
+        KINDS[entry.kind],
+        id,
+        entry.partition,
+        entry.offset,
+        entry.arrivedMs,
+        storedBytes(entry),
+        ...toColumns(entry),
+      );
+  }
+
+  /** A truncated partition gives its offsets again: the entries that had them go. Returns their bytes. */
+  #cutTruncated(entry: StoredEntry, head: TopicStates): number | undefined {
+    const next = head.get(entry.topic)?.offsets[entry.partition] ?? 0;
+    if (entry.kind !== "gap" || entry.offset + 1 >= next) return undefined;
+    const id = this.#topicIds.get(`${entry.topic}~${entry.tag}`) ?? -1;
+    const beyond = "FROM entries WHERE topic = ? AND partition = ? AND offset > ?";
+    const cut = this.#db
+      .query<{ bytes: number | null }, [number, number, number]>(
+        `SELECT sum(size) AS bytes ${beyond}`,
+      )
+      .get(id, entry.partition, entry.offset);
+    this.#db.query(`DELETE ${beyond}`).run(id, entry.partition, entry.offset);
+    return cut?.bytes ?? 0;
+  }
+
+  #rollBack(): void {
+    if (this.#db.inTransaction) this.#db.run("ROLLBACK");
+    // A topic that the failed transaction made has no row now.
+    this.#reloadTopicIds();
+    this.#checkpoints.reload();
+  }
+
+  #reloadTopicIds(): void {
+    this.#topicIds.clear();
+    const topics = this.#db
+      .query<{ id: number; name: string; tag: string }, []>("SELECT id, name, tag FROM topics")
+      .all();
+    for (const { id, name, tag } of topics) this.#topicIds.set(`${name}~${tag}`, id);
+  }
+
+  /** A topic begins (or grows) where its entry says. */
+  #noteTopic(entry: StoredEntry): void {
+    const offsets = entry.offsets ?? [];
+    const floor = this.#floors.get(entry.topic);
+    const known = floor?.tag === entry.tag ? floor.offsets : [];
+    this.#floors.set(entry.topic, {
+      tag: entry.tag,
+      offsets: offsets.map((offset, partition) => known[partition] ?? offset),
+    });
+  }
+
+  #reloadFloors(base: TopicStates): void {
+    this.#floors = new Map(base.snapshot());
+    const topics = this.#db
+      .query<EntryRow, [number]>(`${SELECT} WHERE e.kind = 4 AND e.seq > ? ORDER BY e.seq`)
+      .all(this.#base.seq);
+    for (const row of topics) this.#noteTopic(fromRow(row));
+  }
+}
+
+/** Whether an entry says something that the state does not hold yet. */
+function isNew(entry: LogEntry, head: TopicStates): boolean {
+  const state = head.get(entry.topic);
+  if (entry.kind === "topic") {
+    return state?.tag !== entry.tag || state.offsets.length < entry.offsets.length;
+  }
+  const next = state?.offsets[entry.partition];
+  if (next === undefined) {
+    throw new Error(`Topic ${entry.topic} has no partition ${entry.partition} in the log`);
+  }
+  if (entry.kind === "gap") return entry.next !== next;
+  return (entry.kind === "advance" ? entry.next : entry.offset + 1) > next;
+}
+
+function startCheckpointer(path: string): Worker {
+  const worker = new Worker(new URL("./checkpointer.ts", import.meta.url).href);
+  worker.postMessage(path);
+  worker.unref();
+  return worker;
+}
