@@ -30,8 +30,8 @@ export function embeddedEnds(log: EventLog): EndsSource {
 
 interface Waiting {
   readonly records: readonly OutgoingRecord[];
-  resolve(coordinates: Coordinates[]): void;
-  reject(error: unknown): void;
+  readonly resolve: (coordinates: Coordinates[]) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Publishes into the embedded log: all that came in one turn of the event loop in one synced transaction. */
