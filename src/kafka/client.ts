@@ -1,13 +1,8 @@
 import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
 import { Kafka, logLevel } from "kafkajs";
-import type {
-  ISocketFactory,
-  KafkaConfig as KafkajsConfig,
-  LogEntry,
-  RetryOptions,
-  SASLOptions,
-} from "kafkajs";
+import type { ISocketFactory, LogEntry, RetryOptions, SASLOptions } from "kafkajs";
 import type { Logger } from "../logger.ts";
 import { registerCodecs } from "./codecs.ts";
 
@@ -25,6 +20,16 @@ export interface KafkaConfig {
     username: string;
     password: string;
   };
+}
+
+/** What kafkajs connects with. */
+interface ConnectionSettings {
+  clientId: string;
+  connectionTimeout: number;
+  requestTimeout: number;
+  socketFactory: ISocketFactory;
+  ssl: ConnectionOptions | null;
+  sasl: SASLOptions | null;
 }
 
 const KEEP_ALIVE_MS = 10_000;
@@ -52,22 +57,28 @@ export const CONSUMER_RETRY: RetryOptions = {
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   registerCodecs();
   silenceTimeoutNegativeWarning();
-  const options: KafkajsConfig = {
+  const { ssl, sasl, ...options } = connectionOptions(config);
+  return new Kafka({
+    ...options,
+    ...(ssl === null ? {} : { ssl }),
+    ...(sasl === null ? {} : { sasl }),
     brokers: [...config.brokers],
-    clientId: config.clientId,
-    connectionTimeout: 3_000,
-    authenticationTimeout: 10_000,
-    requestTimeout: 10_000,
     retry: RETRY,
-    socketFactory,
     logLevel: logLevel.WARN,
     logCreator: () => bridgeLog(logger),
+  });
+}
+
+/** How one connection of kafkajs is made. */
+export function connectionOptions({ clientId, ssl, sasl }: KafkaConfig): ConnectionSettings {
+  return {
+    clientId,
+    connectionTimeout: 3_000,
+    requestTimeout: 30_000,
+    socketFactory,
+    ssl: ssl === undefined || ssl === false ? null : ssl === true ? {} : ssl,
+    sasl: sasl === undefined ? null : saslOptions(sasl),
   };
-  if (config.ssl !== undefined && config.ssl !== false) {
-    options.ssl = config.ssl === true ? {} : config.ssl;
-  }
-  if (config.sasl !== undefined) options.sasl = saslOptions(config.sasl);
-  return new Kafka(options);
 }
 
 /** What went wrong, with the broker's advertised address, which kafkajs keeps beside the message. */
