@@ -89,6 +89,9 @@ static void send_to_all(char *frames, size_t length, int events) {
       clients.deliveries += events;
       clients.writes++;
     } else {
+      // With a reset: after a plain close the kernel would go on offering what it holds.
+      struct linger reset = {.l_onoff = 1, .l_linger = 0};
+      setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
       clients.dropped++;
       drop_client(fd);
     }

@@ -140,14 +140,14 @@ static void take_bytes(Subscriber *subscriber, size_t count) {
   }
   received_us = wall_us();
   event_stream_take(stream, buffer, count, take_event, subscriber);
+  if (subscriber->state == WAITING && stream->state != IN_HEAD && stream->status == 200) {
+    subscriber->state = STREAMING;
+    settle(subscriber, true);
+  }
   if (stream->state == BROKEN) totals.broken++;
   if (stream->state == BROKEN || stream->state == ENDED) {
     close_subscriber(subscriber);
     return;
-  }
-  if (subscriber->state == WAITING && stream->state != IN_HEAD) {
-    subscriber->state = STREAMING;
-    settle(subscriber, true);
   }
   if (subscriber->sampled) {
     totals.sampled_bytes += count;

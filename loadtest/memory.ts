@@ -1,0 +1,148 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readNumbers } from "./options.ts";
+import { residentKbOf, startPublisher, startServer } from "./processes.ts";
+import type { Publisher, Server } from "./processes.ts";
+import { buildPrograms, runSubscribers } from "./programs.ts";
+import type { SubscribersResult } from "./programs.ts";
+import type { PublisherResult } from "./publisher.ts";
+import { printTable, saveResult } from "./report.ts";
+
+/**
+ * What Headgate's memory does with many idle subscribers, and with some that do not read.
+ *
+ *   bun loadtest/memory.ts [--idle 10000] [--subscribers 3000] [--stall-percent 10]
+ *     [--rate 200] [--bytes 500] [--seconds 15]
+ */
+async function main(): Promise<void> {
+  const settings = readNumbers({
+    idle: { absent: 10_000, least: 1, most: 18_999 },
+    subscribers: { absent: 3_000, least: 1, most: 18_999 },
+    stallPercent: { absent: 10, least: 1, most: 100 },
+    rate: { absent: 200, least: 1, most: 200_000 },
+    bytes: { absent: 500, least: 0, most: 65_536 },
+    seconds: { absent: 15, least: 1, most: 600 },
+  });
+  await buildPrograms();
+  const idle = await withServer((server) => holdIdle(server, settings.idle));
+  console.log(
+    `At start ${megabytes(idle.startKb)}, with ${idle.subscribers.ok} idle subscribers ` +
+      `${megabytes(idle.openKb)}: ${idle.kbEach.toFixed(1)} KB each\n`,
+  );
+  const reading = await withServer((server) => holdStalled(server, settings, 0));
+  const stalled = await withServer((server) =>
+    holdStalled(server, settings, settings.stallPercent),
+  );
+  print(reading, stalled);
+  await saveResult("memory", { settings, idle, reading, stalled });
+}
+
+interface Settings {
+  subscribers: number;
+  rate: number;
+  bytes: number;
+  seconds: number;
+}
+
+interface IdleMemory {
+  readonly startKb: number;
+  readonly openKb: number;
+  readonly kbEach: number;
+  readonly subscribers: SubscribersResult;
+}
+
+interface FlowMemory {
+  /** All streams open, no event yet. */
+  readonly beforeKb: number;
+  /** Events have flowed for some seconds: what Bun needs for that is there. */
+  readonly warmKb: number;
+  /** At the end of the window. */
+  readonly afterKb: number;
+  readonly subscribers: SubscribersResult;
+  readonly publisher: PublisherResult;
+}
+
+const SETTLE_S = 3;
+/** A stalled reader's socket takes its kernel buffers' worth first; a small one is full sooner. */
+const RECEIVE_BUFFER_BYTES = 65_536;
+
+/** A server of its own each time, as what it once allocated stays with the process. Its log is on disk, so that events do not count as memory. */
+async function withServer<T>(use: (server: Server) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), "headgate-memory-"));
+  try {
+    // Longer than any window, so that stalled subscribers are held and not cut.
+    await using server = await startServer({ DATA_DIR: directory, SSE_MAX_STALL: "900000" });
+    return await use(server);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function holdIdle(server: Server, connections: number): Promise<IdleMemory> {
+  const startKb = residentKbOf(server.pid);
+  let openKb = 0;
+  const options = { connections, warmup: SETTLE_S, seconds: 1 };
+  const subscribers = await runSubscribers(server.port, options, (phase) => {
+    if (phase === "measure") openKb = residentKbOf(server.pid);
+  });
+  return { startKb, openKb, kbEach: (openKb - startKb) / subscribers.ok, subscribers };
+}
+
+async function holdStalled(
+  server: Server,
+  { subscribers: connections, rate, bytes, seconds }: Settings,
+  stallPercent: number,
+): Promise<FlowMemory> {
+  let [beforeKb, warmKb, afterKb] = [0, 0, 0];
+  let publisher: Publisher | undefined;
+  let stopped: Promise<PublisherResult> | undefined;
+  const target = `http://127.0.0.1:${server.port}`;
+  const words = { target, rate, bytes, seconds: seconds + 60 };
+  const options = {
+    connections,
+    seconds,
+    stallPercent,
+    sample: 30,
+    warmup: SETTLE_S,
+    drain: 2,
+    receiveBuffer: RECEIVE_BUFFER_BYTES,
+  };
+  const subscribers = await runSubscribers(server.port, options, (phase) => {
+    if (phase === "warmup") {
+      beforeKb = residentKbOf(server.pid);
+      publisher = startPublisher(words);
+    }
+    if (phase === "measure") warmKb = residentKbOf(server.pid);
+    if (phase === "drain") {
+      afterKb = residentKbOf(server.pid);
+      stopped = publisher?.stop();
+    }
+  });
+  if (stopped === undefined) throw new Error("The subscribers ended before the publisher began");
+  return { beforeKb, warmKb, afterKb, subscribers, publisher: await stopped };
+}
+
+function print(reading: FlowMemory, stalled: FlowMemory): void {
+  const line = (name: string, show: (flow: FlowMemory) => string): string[] => [
+    name,
+    show(reading),
+    show(stalled),
+  ];
+  printTable([
+    ["", "all read", "some stall"],
+    line("subscribers", ({ subscribers }) => String(subscribers.ok)),
+    line("of them stalled", ({ subscribers }) => String(subscribers.stalled)),
+    line("cut meanwhile", ({ subscribers }) => String(subscribers.stalledCut)),
+    line("resident, no event yet", ({ beforeKb }) => megabytes(beforeKb)),
+    line(`resident, ${SETTLE_S} s of events`, ({ warmKb }) => megabytes(warmKb)),
+    line("resident, at the end", ({ afterKb }) => megabytes(afterKb)),
+    line("gaps of the readers", ({ subscribers }) => String(subscribers.gaps)),
+  ]);
+}
+
+function megabytes(kb: number): string {
+  return `${(kb / 1_024).toFixed(1)} MB`;
+}
+
+await main();

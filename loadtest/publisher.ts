@@ -1,0 +1,196 @@
+import { z } from "zod";
+import { createKafka } from "../src/kafka/client.ts";
+import { createLogger } from "../src/logger.ts";
+import { readOptions } from "./options.ts";
+
+/**
+ * Publishes numbered events at an even rate: every few milliseconds those that are due, in one request.
+ *
+ *   bun loadtest/publisher.ts --target http://127.0.0.1:3000 [--topic events]
+ *   bun loadtest/publisher.ts --kafka 127.0.0.1:9092 --topic events
+ *     [--rate 1000] [--bytes 100] [--seconds 10] [--pace-ms 5]
+ *
+ * An event is `{"t":<microseconds since 1970>,"n":<number>,"p":"xxx…"}` with `--bytes` of x. Its time is
+ * that of its tick, also where it is sent late: what a slow server makes wait counts as delay.
+ */
+async function main(): Promise<void> {
+  const { numbers, texts } = readOptions(
+    {
+      rate: { absent: 1_000, least: 1, most: 200_000 },
+      bytes: { absent: 100, least: 0, most: 65_536 },
+      seconds: { absent: 10, least: 0.1, most: 900 },
+      paceMs: { absent: 5, least: 1, most: 1_000 },
+    },
+    ["target", "kafka", "topic"],
+  );
+  await using sink = await openSink(texts);
+  const stopping = new AbortController();
+  process.once("SIGTERM", () => stopping.abort());
+  const result = await publish(sink, numbers, stopping.signal);
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** What a publisher did. `lateMs` is how long events waited here after they were due, `requestMs` a request's time. */
+export const PublisherResult = z.object({
+  published: z.number(),
+  failed: z.number(),
+  seconds: z.number(),
+  ratePerSecond: z.number(),
+  lateMs: z.object({ p50: z.number(), p99: z.number() }),
+  requestMs: z.object({ p50: z.number(), p99: z.number() }),
+  cpuSeconds: z.number(),
+});
+export type PublisherResult = z.infer<typeof PublisherResult>;
+
+interface PublishOptions {
+  rate: number;
+  bytes: number;
+  seconds: number;
+  paceMs: number;
+}
+
+/** Where events go; `send` resolves when they are durable and rejects when they may not be. */
+interface Sink extends AsyncDisposable {
+  send(payloads: readonly string[]): Promise<void>;
+}
+
+/** So that one slow answer does not hold up the rate; more could only queue up in the server. */
+const MAX_IN_FLIGHT = 4;
+/** Far below Headgate's SSE_MAX_BODY_BYTES. */
+const MAX_REQUEST_BYTES = 512 * 1024;
+
+async function publish(
+  sink: Sink,
+  options: PublishOptions,
+  stopping: AbortSignal,
+): Promise<PublisherResult> {
+  const { rate, bytes, seconds, paceMs } = options;
+  const padding = "x".repeat(bytes);
+  const maxEvents = Math.max(1, Math.floor(MAX_REQUEST_BYTES / (bytes + 64)));
+  const wallUs = await alignClocks();
+  const start = performance.now();
+  const inFlight = new Set<Promise<void>>();
+  const late: number[] = [];
+  const requests: number[] = [];
+  let [made, failed] = [0, 0];
+
+  const send = async (payloads: readonly string[]): Promise<void> => {
+    const sent = performance.now();
+    try {
+      await sink.send(payloads);
+    } catch (error) {
+      failed += payloads.length;
+      if (failed === payloads.length) console.error(`Publishing failed: ${String(error)}`);
+    }
+    requests.push(performance.now() - sent);
+  };
+
+  for (let tick = 0; !stopping.aborted && tick * paceMs < seconds * 1_000;) {
+    const waitMs = start + tick * paceMs - performance.now();
+    if (waitMs > 0) await Bun.sleep(waitMs);
+    const payloads: string[] = [];
+    const now = performance.now();
+    // A tick that was late is made up for in the same request, its events with their own time.
+    while (start + tick * paceMs <= now && payloads.length < maxEvents) {
+      const t = Math.round(wallUs(start + tick * paceMs));
+      const due = Math.floor(((tick + 1) * paceMs * rate) / 1_000);
+      if (due > made) late.push(now - start - tick * paceMs);
+      for (; made < due && payloads.length < maxEvents; made += 1) {
+        payloads.push(`{"t":${t},"n":${made},"p":"${padding}"}`);
+      }
+      // The rest of this tick goes with the next request.
+      if (made < due) break;
+      tick += 1;
+    }
+    if (payloads.length === 0) continue;
+    const request = send(payloads).finally(() => inFlight.delete(request));
+    inFlight.add(request);
+    if (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
+  }
+  const elapsed = (performance.now() - start) / 1_000;
+  await Promise.all(inFlight);
+  const { user, system } = process.cpuUsage();
+  return {
+    published: made - failed,
+    failed,
+    seconds: elapsed,
+    ratePerSecond: made / elapsed,
+    lateMs: quantiles(late),
+    requestMs: quantiles(requests),
+    cpuSeconds: (user + system) / 1e6,
+  };
+}
+
+interface Destination {
+  target?: string;
+  kafka?: string;
+  topic?: string;
+}
+
+async function openSink({ target, kafka, topic }: Destination): Promise<Sink> {
+  if (target !== undefined && kafka === undefined) return httpSink(onLoopback(target), topic);
+  if (kafka !== undefined && topic !== undefined) {
+    return kafkaSink(onLoopback(`kafka://${kafka}`).host, topic);
+  }
+  throw new Error("Give --target, or --kafka with --topic");
+}
+
+/** This must never load somebody else's machine. */
+function onLoopback(text: string): URL {
+  const url = new URL(text);
+  if (!/^127\.\d+\.\d+\.\d+$/.test(url.hostname)) {
+    throw new Error(`${text} is not an address in 127.0.0.0/8`);
+  }
+  return url;
+}
+
+function httpSink(target: URL, topic: string | undefined): Sink {
+  const url = new URL("/events", target);
+  const head = topic === undefined ? "" : `"topic":${JSON.stringify(topic)},`;
+  return {
+    send: async (payloads) => {
+      const body = `[${payloads.map((payload) => `{${head}"data":${payload}}`).join(",")}]`;
+      const headers = { "Content-Type": "application/json" };
+      const answer = await fetch(url, { method: "POST", headers, body });
+      const text = await answer.text();
+      if (answer.status !== 200) throw new Error(`${answer.status} ${text.slice(0, 200)}`);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function kafkaSink(broker: string, topic: string): Promise<Sink> {
+  const config = { brokers: [broker], clientId: "load-publisher", groupId: "load-publisher" };
+  const producer = createKafka(config, createLogger("silent")).producer();
+  await producer.connect();
+  return {
+    send: async (payloads) => {
+      await producer.send({ topic, acks: -1, messages: payloads.map((value) => ({ value })) });
+    },
+    [Symbol.asyncDispose]: () => producer.disconnect(),
+  };
+}
+
+/**
+ * From performance.now() to microseconds since 1970, good to some 10 µs: Date.now() alone has whole
+ * milliseconds, and timeOrigin does not follow the wall clock's corrections.
+ */
+async function alignClocks(): Promise<(ms: number) => number> {
+  await Bun.sleep(0);
+  const before = Date.now();
+  let wallMs = before;
+  while (wallMs === before) wallMs = Date.now();
+  const offsetMs = wallMs - performance.now();
+  return (ms) => (ms + offsetMs) * 1_000;
+}
+
+function quantiles(values: number[]): { p50: number; p99: number } {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => {
+    const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+    return Math.round(value * 100) / 100;
+  };
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+if (import.meta.main) await main();
