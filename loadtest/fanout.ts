@@ -1,10 +1,11 @@
-import { cpuSecondsOf, measure, startPublisher, startServer } from "./processes.ts";
+import { measure, startPublisher, startServer } from "./processes.ts";
 import type { Measurement, Server } from "./processes.ts";
 import { buildPrograms, startFloor } from "./programs.ts";
 import type { SubscriberOptions } from "./programs.ts";
 import type { PublisherResult } from "./publisher.ts";
 import { readNumbers } from "./options.ts";
-import { formatUs, printTable, saveResult } from "./report.ts";
+import { formatUs, printTable, saveResult, warnOfOthers } from "./report.ts";
+import { cpuSecondsOf } from "./usage.ts";
 
 /**
  * What one event to one subscriber costs Headgate, beside what the machine allows: the same subscribers
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
       ` they left it ${publisher.lateMs.p99} ms late (p99).`,
   ];
   console.log(`\n${lines.join("\n")}`);
+  warnOfOthers(Math.max(headgate.othersCores, floor.othersCores));
   await saveResult("fanout", { settings, summaries, headgate, floor });
 }
 

@@ -3,7 +3,7 @@ import { readNumbers } from "./options.ts";
 import { measure, startPublisher, startServer } from "./processes.ts";
 import { buildPrograms } from "./programs.ts";
 import type { PublisherResult } from "./publisher.ts";
-import { formatUs, printTable, saveResult } from "./report.ts";
+import { formatUs, printTable, saveResult, warnOfOthers } from "./report.ts";
 
 /**
  * How long a record takes from its producer through a real Kafka broker and Headgate to a subscriber.
@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   let stopped: Promise<PublisherResult> | undefined;
   let stop = (): void => {};
   const options = { connections, seconds, sample: 10, warmup: WARMUP_S, drain: DRAIN_S };
-  const { subscribers, serverCpuSeconds } = await measure(server, options, {
+  const { subscribers, serverCpuSeconds, othersCores } = await measure(server, options, {
     onOpen: () => {
       const limit = seconds + WARMUP_S + 30;
       const to = { kafka: kafka.brokers[0] ?? "", topic };
@@ -62,7 +62,14 @@ async function main(): Promise<void> {
     ["repeats", String(subscribers.repeats)],
     ["overtaken by another partition's", String(subscribers.reordered)],
   ]);
-  await saveResult("kafka-latency", { settings, serverCpuSeconds, publisher, subscribers });
+  warnOfOthers(othersCores);
+  await saveResult("kafka-latency", {
+    settings,
+    serverCpuSeconds,
+    othersCores,
+    publisher,
+    subscribers,
+  });
 }
 
 const WARMUP_S = 5;

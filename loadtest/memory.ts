@@ -2,12 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readNumbers } from "./options.ts";
-import { residentKbOf, startPublisher, startServer } from "./processes.ts";
+import { startPublisher, startServer } from "./processes.ts";
 import type { Publisher, Server } from "./processes.ts";
 import { buildPrograms, runSubscribers } from "./programs.ts";
 import type { SubscribersResult } from "./programs.ts";
 import type { PublisherResult } from "./publisher.ts";
 import { printTable, saveResult } from "./report.ts";
+import { residentKbOf } from "./usage.ts";
 
 /**
  * What Headgate's memory does with many idle subscribers, and with some that do not read.

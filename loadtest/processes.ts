@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../test/support/kafka-node.ts";
 import { kebab } from "./options.ts";
 import { PublisherResult } from "./publisher.ts";
 import { runSubscribers } from "./programs.ts";
 import type { SubscriberOptions, SubscribersResult } from "./programs.ts";
+import { cpuSecondsOf, othersCpuSeconds } from "./usage.ts";
 
 /** A running Headgate. */
 export interface Server extends AsyncDisposable {
@@ -23,6 +23,8 @@ export interface Measurement {
   readonly subscribers: SubscribersResult;
   /** User and system time of the server process, in the window only. */
   readonly serverCpuSeconds: number;
+  /** Cores that the machine gave to work that is no part of the measurement. */
+  readonly othersCores: number;
 }
 
 /** Runs around the window of a measurement. */
@@ -36,9 +38,6 @@ export interface MeasurementHooks {
 const ROOT = join(import.meta.dir, "..");
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 5_000;
-/** USER_HZ, which Linux shows to programs as 100 on every machine that Bun runs on. */
-const TICKS_PER_SECOND = 100;
-const PAGE_KB = 4;
 
 /** Starts Headgate on a free port of 127.0.0.1 with these variables and no others; resolves when it is ready. */
 export async function startServer(variables: Record<string, string>): Promise<Server> {
@@ -104,30 +103,27 @@ export async function measure(
   options: SubscriberOptions,
   { onOpen, onMeasured }: MeasurementHooks = {},
 ): Promise<Measurement> {
-  let before = 0;
-  let after = 0;
+  const read = (): Reading => ({ server: cpuSecondsOf(pid), others: othersCpuSeconds() });
+  let before: Reading = { server: 0, others: 0 };
+  let after = before;
   const subscribers = await runSubscribers(port, options, (phase) => {
     if (phase === "warmup") onOpen?.();
-    if (phase === "measure") before = cpuSecondsOf(pid);
+    if (phase === "measure") before = read();
     if (phase === "drain") {
-      after = cpuSecondsOf(pid);
+      after = read();
       onMeasured?.();
     }
   });
-  return { subscribers, serverCpuSeconds: after - before };
+  return {
+    subscribers,
+    serverCpuSeconds: after.server - before.server,
+    othersCores: (after.others - before.others) / subscribers.measured.seconds,
+  };
 }
 
-/** User and system time of a process so far, all its threads together. */
-export function cpuSecondsOf(pid: number): number {
-  // proc_pid_stat(5): the name in brackets may hold spaces; utime and stime are the 12th and 13th after it.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-/** Resident memory of a process. */
-export function residentKbOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/statm`, "utf8").split(" ");
-  return Number(fields[1]) * PAGE_KB;
+interface Reading {
+  server: number;
+  others: number;
 }
 
 async function isReady(port: number): Promise<boolean> {

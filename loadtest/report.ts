@@ -16,6 +16,16 @@ export function printTable(rows: readonly (readonly string[])[]): void {
   }
 }
 
+/** Says where the machine was not ours alone: delays and CPU per delivery are then not worth comparing. */
+export function warnOfOthers(cores: number): void {
+  if (cores < MAX_OTHERS_CORES) return;
+  console.log(
+    `\nDo not use these figures: ${cores.toFixed(2)} of a core went to other work meanwhile.`,
+  );
+}
+
+const MAX_OTHERS_CORES = 0.1;
+
 /** Writes `loadtest/results/<name>.json`: the result, when it was, and on which machine. */
 export async function saveResult(name: string, result: object): Promise<void> {
   const directory = join(import.meta.dir, "results");
