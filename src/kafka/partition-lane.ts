@@ -25,8 +25,6 @@ export class PartitionLane {
   #isRunning = false;
   /** Less than the most, while a batch is taken apart to find the record that Kafka refuses. */
   #batchLimit = MAX_BATCH_RECORDS;
-  /** Times in a row that Kafka did not know the topic. */
-  #timesUnknown = 0;
 
   constructor(topic: string, partition: number, sessions: ProducerSessions) {
     this.#topic = topic;
@@ -81,7 +79,6 @@ export class PartitionLane {
     for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
       const outcome = await Promise.race([this.#attempt(session, batch), batch.abandoned]);
       if (typeof outcome === "number") {
-        this.#timesUnknown = 0;
         this.#batchLimit = Math.min(this.#batchLimit * 2, MAX_BATCH_RECORDS);
         this.#sessions.reportReachable(true);
         return this.#acknowledge(batch, outcome);
@@ -115,7 +112,6 @@ export class PartitionLane {
   async #attempt(session: ProducerSession, batch: Batch): Promise<number | SendError> {
     try {
       return await session.send({
-        topic: this.#topic,
         partition: this.#partition,
         records: batch.parcels.map(({ record }) => record),
         mayWrite: () => batch.mayWrite(),
@@ -155,14 +151,9 @@ export class PartitionLane {
         }
         return;
       case "topic-not-found":
-        // kafkajs asks for all topics that a producer ever wrote to, and fails if one is gone: only
-        // a new session tells whether it is this one.
-        session.retire();
-        this.#timesUnknown += 1;
         if (batch.isWritten) {
+          session.retire();
           batch.fail("publish-failed", `Topic ${quote(this.#topic)} is gone`, cause);
-        } else if (this.#timesUnknown < 2) {
-          this.#returnToQueue(batch);
         } else {
           batch.fail("topic-not-found", `Kafka has no topic ${quote(this.#topic)}`, cause);
         }

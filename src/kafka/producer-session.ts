@@ -4,7 +4,6 @@ import type { OutgoingRecord } from "../log/publisher.ts";
 
 /** What one `send` carries: records of one partition, which travel as one batch, whole or not at all. */
 export interface Shipment {
-  readonly topic: string;
   readonly partition: number;
   readonly records: readonly OutgoingRecord[];
   /** Asked just before each time the records are put into a request; false stops it for good. */
@@ -32,7 +31,8 @@ export class SendError extends Error {
 }
 
 /**
- * One idempotent producer with one producer id. After an unknown outcome it must be retired: kafkajs
+ * One idempotent producer with one producer id, for one topic: a kafkajs producer can write to none
+ * of its topics while one of them is deleted or has a partition without a leader. After an unknown outcome it must be retired: kafkajs
  * takes the sequence numbers of a failed request back, and a broker that has stored that request
  * would acknowledge other records of the same numbers as a duplicate, without storing them.
  *
@@ -41,13 +41,15 @@ export class SendError extends Error {
  * have moved to a leader which has answered already, and tells nobody which partition has failed.
  */
 export class ProducerSession {
+  readonly #topic: string;
   readonly #producer: Producer;
   readonly #timeoutMs: number;
   #underWay = 0;
   #recordsSent = 0;
   #isRetired = false;
 
-  constructor(kafka: Kafka, timeoutMs: number) {
+  constructor(kafka: Kafka, topic: string, timeoutMs: number) {
+    this.#topic = topic;
     this.#timeoutMs = timeoutMs;
     this.#producer = kafka.producer({
       idempotent: true,
@@ -67,7 +69,15 @@ export class ProducerSession {
 
   /** Resolves with a producer id in hand. */
   async connect(): Promise<void> {
-    await this.#producer.connect();
+    try {
+      await this.#producer.connect();
+    } catch (error) {
+      if (brokerAnswer(error)?.type !== LEADERLESS) throw error;
+      // Before it takes a producer id kafkajs asks for all topics of the cluster, and fails where a
+      // partition of any has no leader. Once it has tried to send, it asks for its own topic only.
+      await this.#producer.send({ topic: this.#topic, messages: [UNSENDABLE] }).catch(() => []);
+      await this.#producer.connect();
+    }
   }
 
   /**
@@ -76,19 +86,17 @@ export class ProducerSession {
    * @throws SendError
    */
   async send(shipment: Shipment): Promise<number> {
-    const { topic, partition } = shipment;
+    const { partition } = shipment;
     this.#underWay += 1;
     this.#recordsSent += shipment.records.length;
     try {
       const answers = await this.#producer.send({
-        topic,
+        topic: this.#topic,
         messages: toMessages(shipment),
         acks: -1,
         timeout: this.#timeoutMs,
       });
-      const answer = answers.find(
-        (each) => each.topicName === topic && each.partition === partition,
-      );
+      const answer = answers.find((each) => each.partition === partition);
       const offset = Number(answer?.baseOffset ?? Number.NaN);
       if (Number.isSafeInteger(offset) && offset >= 0) return offset;
       throw new Error(`Kafka's answer has no offset for partition ${partition}`);
@@ -116,15 +124,19 @@ export class ProducerSession {
   }
 }
 
+const LEADERLESS = "LEADER_NOT_AVAILABLE";
+const UNSENDABLE: Message = { value: null, partition: -1 };
+
 /** Partitions are chosen before: here is only seen whether kafkajs knows them. */
 const createPartitioner: ICustomPartitioner =
   () =>
   ({ topic, partitionMetadata, message }) => {
     const partition = message.partition ?? -1;
     if (partitionMetadata.some(({ partitionId }) => partitionId === partition)) return partition;
+    if (partition === UNSENDABLE.partition) throw new KafkaJSNonRetriableError("Not to be sent");
     // kafkajs would leave the record out in silence; by this type it asks for metadata and tries again.
     throw Object.assign(new Error(`Partition ${partition} of ${topic} is not known yet`), {
-      type: "LEADER_NOT_AVAILABLE",
+      type: LEADERLESS,
     });
   };
 
@@ -174,15 +186,21 @@ const REFUSALS: Record<string, Refusal> = {
   UNKNOWN_PRODUCER_ID: "out-of-sequence",
 };
 
-/** kafkajs wraps the broker's answer up to three times; undefined where trying again makes sense. */
+/** undefined where trying again makes sense. */
 function refusalOf(error: unknown): Refusal | undefined {
+  const answer = brokerAnswer(error);
+  if (answer === undefined) return undefined;
+  return REFUSALS[answer.type] ?? (answer.isRetriable ? undefined : "unknown");
+}
+
+/** The broker's own error, which kafkajs wraps up to three times. */
+function brokerAnswer(error: unknown): { type: string; isRetriable: boolean } | undefined {
   let current = error;
   for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
     if ("type" in current && typeof current.type === "string") {
       const isRetriable = !("retriable" in current) || current.retriable !== false;
-      return REFUSALS[current.type] ?? (isRetriable ? undefined : "unknown");
+      return { type: current.type, isRetriable };
     }
-    if (current.cause === undefined) break;
     current = current.cause;
   }
   return undefined;

@@ -6,7 +6,7 @@ import type { ProducerSession } from "./producer-session.ts";
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 1_000;
 
-/** Keeps one usable session, and connects a new one, for as long as it takes, when that is retired. */
+/** Keeps one usable session for a topic, and connects a new one, for as long as it takes, when that is retired. */
 export class ProducerSessions {
   readonly #create: () => ProducerSession;
   readonly #logger: Logger;

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Kafka } from "kafkajs";
 import { HeadgateError } from "../errors.ts";
 import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
 import type { Logger } from "../logger.ts";
@@ -15,6 +16,8 @@ export interface KafkaPublisherOptions {
   readonly kafka: KafkaConfig;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Connected to at once, so that the first publish need not wait. */
+  readonly topics: readonly string[];
   /** How many partitions a topic has; 0 while nobody knows: then its events wait. */
   readonly partitionCount: (topic: string) => number;
   /** Milliseconds from a call of `publish` to its end, one way or the other. */
@@ -35,7 +38,9 @@ const COUNT_POLL_MS = 50;
 export class KafkaPublisher implements Publisher {
   readonly #options: KafkaPublisherOptions;
   readonly #maxWaitingBytes: number;
-  readonly #sessions: ProducerSessions;
+  readonly #kafka: Kafka;
+  /** By topic. */
+  readonly #sessions = new Map<string, ProducerSessions>();
   readonly #lanes = new Map<string, PartitionLane>();
   /** In the order of the calls: partitions are chosen when their number is known. */
   #unassigned: Array<{ records: readonly OutgoingRecord[]; publication: Publication }> = [];
@@ -48,12 +53,14 @@ export class KafkaPublisher implements Publisher {
   constructor(options: KafkaPublisherOptions) {
     this.#options = options;
     this.#maxWaitingBytes = options.maxWaitingBytes ?? MAX_WAITING_BYTES;
-    const kafka = createKafka(options.kafka, options.logger);
-    const create = (): ProducerSession => new ProducerSession(kafka, options.timeoutMs);
-    this.#sessions = new ProducerSessions(create, options.logger);
-    this.#sessions.get().catch(() => {
-      // Closed before Kafka answered.
-    });
+    this.#kafka = createKafka(options.kafka, options.logger);
+    for (const topic of options.topics) {
+      this.#sessionsOf(topic)
+        .get()
+        .catch(() => {
+          // Closed before Kafka answered.
+        });
+    }
   }
 
   async publish(records: readonly OutgoingRecord[]): Promise<Coordinates[]> {
@@ -89,14 +96,15 @@ export class KafkaPublisher implements Publisher {
   }
 
   isConnected(): boolean {
-    return this.#sessions.isReachable;
+    const sessions = [...this.#sessions.values()];
+    return sessions.length > 0 && sessions.every(({ isReachable }) => isReachable);
   }
 
   /** Returns after PUBLISH_TIMEOUT at the latest: by then every publish has its end. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#open);
-    this.#sessions.close();
+    for (const sessions of this.#sessions.values()) sessions.close();
   }
 
   /** Hands publications to the lanes, as soon as all numbers of partitions are known. */
@@ -138,10 +146,22 @@ export class KafkaPublisher implements Publisher {
     const name = `${topic}/${partition}`;
     let lane = this.#lanes.get(name);
     if (lane === undefined) {
-      lane = new PartitionLane(topic, partition, this.#sessions);
+      lane = new PartitionLane(topic, partition, this.#sessionsOf(topic));
       this.#lanes.set(name, lane);
     }
     return lane;
+  }
+
+  #sessionsOf(topic: string): ProducerSessions {
+    let sessions = this.#sessions.get(topic);
+    if (sessions === undefined) {
+      const logger = this.#options.logger.child({ topic });
+      const create = (): ProducerSession =>
+        new ProducerSession(this.#kafka, topic, this.#options.timeoutMs);
+      sessions = new ProducerSessions(create, logger);
+      this.#sessions.set(topic, sessions);
+    }
+    return sessions;
   }
 }
 

@@ -27,6 +27,7 @@ export function publisherFor(
     kafka: { brokers, clientId: "test", groupId: "test" },
     logger: createLogger("silent"),
     metrics,
+    topics: [],
     partitionCount: () => partitions,
     timeoutMs,
     ...others,
