@@ -223,16 +223,10 @@ export function fetchRecords(
   };
 }
 
-/** What a topic is made with; -1 for the broker's own default. */
-export interface NewTopic {
-  readonly name: string;
-  readonly partitions: number;
-  readonly replicationFactor: number;
-}
-
-/** CreateTopics v5. */
+/** CreateTopics v5; -1 stands for the broker's own default. */
 export function createTopics(
-  topics: readonly NewTopic[],
+  names: readonly string[],
+  { partitions, replicationFactor }: { partitions: number; replicationFactor: number },
   timeoutMs: number,
 ): KafkaRequest<{ name: string; error: number; message: string }[]> {
   return {
@@ -240,7 +234,7 @@ export function createTopics(
     apiVersion: 5,
     apiName: "CreateTopics",
     encode: (to) => {
-      to.noTags().compactArray(topics, ({ name, partitions, replicationFactor }) => {
+      to.noTags().compactArray(names, (name) => {
         to.compactString(name).int32(partitions).int16(replicationFactor);
         to.compactArray([], () => undefined).compactArray([], () => undefined);
         to.noTags();
@@ -272,7 +266,8 @@ export function createTopics(
 function topicOf(from: ByteReader): TopicMetadata {
   const error = from.int16();
   const name = from.compactString() ?? "";
-  const id = from.bytes(16).slice();
+  // A copy: Buffer.slice would pin the response.
+  const id = new Uint8Array(from.bytes(16));
   from.int8();
   const partitions = from.compactArray(() => {
     from.int16();

@@ -1,0 +1,160 @@
+import type { LogEntry, RecordEntry, RecordHeader, SkippedEntry } from "../log/entry.ts";
+import { recordBytes } from "../log/entry.ts";
+import { readBatches } from "./record-batch.ts";
+import type { BatchRecord, RecordBatch } from "./record-batch.ts";
+import type { AbortedTransaction, FetchAnswer } from "./requests.ts";
+
+/** Where a fetched answer goes to. */
+export interface EntriesOptions {
+  readonly topic: string;
+  readonly partition: number;
+  /** What lies below was read before. */
+  readonly position: number;
+  readonly maxEventBytes: number;
+}
+
+/** Entries of one transaction of the log: bounds how long the event loop stands still. */
+const CHUNK_ENTRIES = 1_000;
+
+/** A key or header that is longer does not go with a record that is skipped for its size. */
+const KEPT_BYTES = 4_096;
+
+/**
+ * The log entries of a fetched answer, in chunks, with copied bytes. Kafka's own records and those
+ * of aborted transactions are left out; the last chunk ends where the answer does, with an
+ * `advance` where no record stands there.
+ */
+export async function* readEntries(
+  { records, aborted, lastStableOffset }: FetchAnswer,
+  { topic, partition, position, maxEventBytes }: EntriesOptions,
+): AsyncGenerator<LogEntry[]> {
+  const transactions = new AbortedTransactions(aborted);
+  let chunk: LogEntry[] = [];
+  let written = position;
+  let next = position;
+  for (const batch of records === null ? [] : readBatches(records)) {
+    const isAborted = transactions.isAborted(batch);
+    if (batch.lastOffset < next) continue;
+    if (batch.control === undefined && !isAborted) {
+      const found = await recordsOf(batch);
+      for (const record of found ?? []) {
+        if (record.offset < next) continue;
+        chunk.push(toEntry(record, topic, partition, maxEventBytes));
+        written = record.offset + 1;
+        if (chunk.length < CHUNK_ENTRIES) continue;
+        yield chunk;
+        chunk = [];
+      }
+      if (found === undefined) {
+        const offset = Math.max(batch.baseOffset, next);
+        chunk.push(undecodable(topic, partition, offset));
+        written = offset + 1;
+      }
+    }
+    // A damaged batch may claim any last offset; what is beyond the committed end is not its to claim.
+    next = Math.max(written, Math.min(batch.lastOffset + 1, lastStableOffset));
+  }
+  if (next > written) chunk.push({ kind: "advance", topic, partition, next });
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Where the partition stands after an entry. */
+export function positionAfter(entry: LogEntry): number {
+  if (entry.kind === "topic") throw new Error("A topic entry is of no partition");
+  return entry.kind === "advance" || entry.kind === "gap" ? entry.next : entry.offset + 1;
+}
+
+/** undefined where the batch cannot be read. */
+async function recordsOf(batch: RecordBatch): Promise<BatchRecord[] | undefined> {
+  try {
+    return await batch.records();
+  } catch {
+    // Whatever a codec throws: upstream data, which is counted and not ours to mend.
+    return undefined;
+  }
+}
+
+function toEntry(
+  record: BatchRecord,
+  topic: string,
+  partition: number,
+  maxEventBytes: number,
+): RecordEntry | SkippedEntry {
+  const { offset, timestampMs, timestampType, key, value, headers } = record;
+  if (recordBytes(record) > maxEventBytes) {
+    const kept = headers.filter((header) => isKept(header));
+    return {
+      kind: "skipped",
+      topic,
+      partition,
+      offset,
+      timestampMs,
+      reason: "too-large",
+      key: key !== null && key.byteLength <= KEPT_BYTES ? copy(key) : null,
+      headers: kept.map(copyHeader),
+    };
+  }
+  return {
+    kind: "record",
+    topic,
+    partition,
+    offset,
+    timestampMs,
+    timestampType,
+    key: key === null ? null : copy(key),
+    value: value === null ? null : copy(value),
+    headers: headers.map(copyHeader),
+  };
+}
+
+function undecodable(topic: string, partition: number, offset: number): SkippedEntry {
+  return {
+    kind: "skipped",
+    topic,
+    partition,
+    offset,
+    timestampMs: -1,
+    reason: "undecodable",
+    key: null,
+    headers: [],
+  };
+}
+
+/** What filters and targets need. */
+function isKept([name, value]: RecordHeader): boolean {
+  const isNeeded = name === "type" || name === "ce_type" || name.startsWith("headgate-");
+  return isNeeded && name.length + value.byteLength <= KEPT_BYTES;
+}
+
+function copyHeader([name, value]: RecordHeader): RecordHeader {
+  return [name, copy(value)];
+}
+
+/** Not `slice`: of a Buffer that is a view, which would keep the whole response in memory. */
+function copy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+/**
+ * Tells which batches belong to aborted transactions. Kafka lists those in the order in which they
+ * ENDED, and with their first offsets; a producer's run of batches ends with its abort marker.
+ */
+class AbortedTransactions {
+  readonly #waiting: AbortedTransaction[];
+  readonly #open = new Set<bigint>();
+
+  constructor(aborted: readonly AbortedTransaction[]) {
+    this.#waiting = aborted.toSorted((one, other) => other.firstOffset - one.firstOffset);
+  }
+
+  /** To be asked of each batch in turn. */
+  isAborted({ lastOffset, producerId, control, isTransactional }: RecordBatch): boolean {
+    for (let next = this.#waiting.at(-1); next !== undefined; next = this.#waiting.at(-1)) {
+      if (next.firstOffset > lastOffset) break;
+      this.#open.add(next.producerId);
+      this.#waiting.pop();
+    }
+    if (control === "abort") this.#open.delete(producerId);
+    return isTransactional && this.#open.has(producerId);
+  }
+}

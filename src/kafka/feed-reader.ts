@@ -1,0 +1,112 @@
+import type { LogEntry } from "../log/entry.ts";
+import type { FeedContext } from "./feed-context.ts";
+import { positionAfter, readEntries } from "./feed-entries.ts";
+import type { FeedPartition } from "./feed-partition.ts";
+import { fetchRecords, KafkaErrorCode } from "./requests.ts";
+import type { FetchAnswer } from "./requests.ts";
+
+/** Why partitions were suspended. */
+export type Trouble = "crash" | "watchdog" | "metadata";
+
+export interface ReaderContext extends Pick<FeedContext, "brokers" | "appender" | "maxEventBytes"> {
+  readonly fetchTimeoutMs: () => number;
+  /** How long a position may stand although Kafka has more. */
+  readonly watchdogMs: number;
+  /** The partitions that are to be read now. */
+  readonly partitionsOf: () => FeedPartition[];
+  /** Kafka's first offset of a partition now. Rejects where it does not say. */
+  readonly startOf: (partition: FeedPartition) => Promise<number>;
+  /** Called after partitions were suspended. */
+  readonly onTrouble: (reason: Trouble, error: unknown) => void;
+}
+
+const LIMITS = { maxWaitMs: 500, maxBytes: 8 << 20, maxPartitionBytes: 1 << 20 };
+
+/**
+ * Reads the partitions that a node leads, until it leads none or something goes wrong; then the
+ * partitions are suspended, and the feed starts another reader when it has looked into it.
+ */
+export async function readFrom(node: number, context: ReaderContext): Promise<void> {
+  for (let round = 0; ; round += 1) {
+    const partitions = context.partitionsOf();
+    if (partitions.length === 0) return;
+    // The answer is filled in the order of the questions: everybody is first once.
+    const first = round % partitions.length;
+    const asked = [...partitions.slice(first), ...partitions.slice(0, first)];
+    const turns = new Map(asked.map((partition) => [partition, partition.turn]));
+    const request = fetchRecords(
+      asked.map(({ question }) => question),
+      LIMITS,
+    );
+    let answers: FetchAnswer[];
+    try {
+      answers = await context.brokers.send(node, request, "fetch", context.fetchTimeoutMs());
+    } catch (error) {
+      for (const partition of asked) partition.suspend();
+      context.onTrouble("crash", error);
+      return;
+    }
+    const byKey = new Map(asked.map((partition) => [keyOf(partition), partition]));
+    for (const answer of answers) {
+      const partition = byKey.get(keyOf(answer));
+      if (partition === undefined) continue;
+      await take(answer, partition, turns.get(partition) ?? -1, context);
+    }
+  }
+}
+
+/** Stores what a node answered for one partition. */
+async function take(
+  answer: FetchAnswer,
+  partition: FeedPartition,
+  turn: number,
+  context: ReaderContext,
+): Promise<void> {
+  const isWanted = (): boolean => partition.turn === turn;
+  if (!isWanted()) return;
+  const { name } = partition;
+  if (answer.error !== KafkaErrorCode.none) {
+    partition.suspend();
+    context.onTrouble("metadata", new Error(`Kafka does not give ${name}, code ${answer.error}`));
+    return;
+  }
+  const from = partition.position;
+  partition.ends = answer.highWatermark;
+  try {
+    const { topic, partition: number, position } = partition;
+    const options = { topic, partition: number, position, maxEventBytes: context.maxEventBytes };
+    for await (const entries of readEntries(answer, options)) {
+      const gap = await gapBefore(entries, partition, context);
+      const stored = gap === undefined ? entries : [gap, ...entries];
+      if (!(await context.appender.append(stored, isWanted))) return;
+      const last = entries.at(-1);
+      if (last !== undefined) partition.position = positionAfter(last);
+      await new Promise(setImmediate);
+    }
+    if (partition.standingMs(from, answer, performance.now()) > context.watchdogMs) {
+      throw new Error(`${name} stands at ${partition.position}, though Kafka has more`);
+    }
+  } catch (error) {
+    partition.suspend();
+    context.onTrouble("watchdog", error);
+  }
+}
+
+/** Offsets that are not there: compaction's, or did retention overtake us? */
+async function gapBefore(
+  entries: readonly LogEntry[],
+  partition: FeedPartition,
+  context: ReaderContext,
+): Promise<LogEntry | undefined> {
+  const first = entries[0];
+  const isRecord = first?.kind === "record" || first?.kind === "skipped";
+  if (!isRecord || first.offset <= partition.position) return undefined;
+  const start = await context.startOf(partition);
+  if (start <= partition.position) return undefined;
+  const { topic, partition: number } = partition;
+  return { kind: "gap", topic, partition: number, next: Math.min(start, first.offset) };
+}
+
+function keyOf({ topicId, partition }: { topicId: Uint8Array; partition: number }): string {
+  return `${Buffer.from(topicId).toString("hex")}/${partition}`;
+}
