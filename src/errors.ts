@@ -28,6 +28,8 @@ export interface ErrorDetails {
   pointer?: string;
   /** The query parameter at fault. */
   parameter?: string;
+  /** `method-not-allowed` only: the methods that are. */
+  allow?: string;
   /** `publish-*` only: false when no byte of the event can have reached the store. */
   mayBeStored?: boolean;
   /** Seconds after which a retry makes sense. */

@@ -1,4 +1,5 @@
 import { HeadgateError } from "../errors.ts";
+import type { Metrics } from "../metrics.ts";
 import type { RecordEntry } from "./entry.ts";
 import type { EventLog } from "./event-log.ts";
 import { tagOfUuid } from "./position.ts";
@@ -37,13 +38,15 @@ interface Waiting {
 /** Publishes into the embedded log: all that came in one turn of the event loop in one synced transaction. */
 export class EmbeddedPublisher implements Publisher {
   readonly #log: EventLog;
+  readonly #metrics: Metrics;
   readonly #now: () => number;
   #waiting: Waiting[] = [];
   #isClosed = false;
 
-  constructor(log: EventLog, now: () => number = Date.now) {
-    this.#log = log;
-    this.#now = now;
+  constructor(options: { log: EventLog; metrics: Metrics; now?: () => number }) {
+    this.#log = options.log;
+    this.#metrics = options.metrics;
+    this.#now = options.now ?? Date.now;
   }
 
   publish(records: readonly OutgoingRecord[]): Promise<Coordinates[]> {
@@ -92,8 +95,10 @@ export class EmbeddedPublisher implements Publisher {
     );
     try {
       this.#log.append(entries);
+      this.#metrics.published.inc({ result: "ok" }, entries.length);
       for (const [i, { resolve }] of waiting.entries()) resolve(coordinates[i] ?? []);
     } catch (error) {
+      this.#metrics.published.inc({ result: "failed" }, entries.length);
       for (const { reject } of waiting) reject(error);
     }
   }

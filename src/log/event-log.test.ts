@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { HeadgateError } from "../errors.ts";
+import { createMetrics } from "../metrics.ts";
 import { takeDataDir } from "./data-dir.ts";
 import { createEmbeddedTopics, EmbeddedPublisher } from "./embedded.ts";
 import type { LogEntry, RecordEntry } from "./entry.ts";
@@ -214,7 +215,7 @@ test("embedded publishes of one turn are stored in order, with their coordinates
   using log = new EventLog({ path: ":memory:", durable: true });
   createEmbeddedTopics(log, ["a", "b"]);
   createEmbeddedTopics(log, ["a", "b"]);
-  const publisher = new EmbeddedPublisher(log);
+  const publisher = new EmbeddedPublisher({ log, metrics: createMetrics() });
   const out = (name: string) => ({ topic: name, key: null, value: Buffer.from(name), headers: [] });
   const all = await Promise.all([
     publisher.publish([out("a"), out("b")]),

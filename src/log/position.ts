@@ -82,13 +82,13 @@ export function tagOfUuid(uuid: Uint8Array): string {
 }
 
 /**
- * Where both name a topic under the same tag, the later of the two in each partition (a partition
- * that only one of them knows counts as 0 in the other). Everything else is as in `target`.
+ * `base`, and for the topics that `over` names too: the later of the two in each partition where
+ * the tags agree (a partition that only one of them knows counts as 0 in the other), else `over`'s.
  */
-export function laterOf(target: Position, state: Position): Position {
-  const later = new Map<string, TopicPosition>();
-  for (const [topic, part] of target) {
-    const other = state.get(topic);
+export function laterOf(base: Position, over: Position): Position {
+  const later = new Map(base);
+  for (const [topic, part] of over) {
+    const other = base.get(topic);
     later.set(topic, other?.tag === part.tag ? laterTopic(part, other) : part);
   }
   return later;

@@ -18,7 +18,8 @@ export function envelopeOf({ entry, isText }: Event): string {
   ];
   if (entry.value === null) parts.push('"payload":null');
   else if (isText) parts.push(`"payload":${jsonOf(Buffer.from(entry.value).toString())}`);
-  else parts.push(`"payload":"${Buffer.from(entry.value).toString("base64")}"`, '"encoding":"base64"');
+  else
+    parts.push(`"payload":"${Buffer.from(entry.value).toString("base64")}"`, '"encoding":"base64"');
   return `{${parts.join(",")}}`;
 }
 

@@ -61,9 +61,10 @@ export function toEvent(entry: StoredEntry): Event {
 }
 
 /** The type that a record's headers name, if it can be shown; `isLeftOut` where they name one that cannot. */
-export function namedType(
-  headers: StoredEntry["headers"],
-): { type: string | undefined; isLeftOut: boolean } {
+export function namedType(headers: StoredEntry["headers"]): {
+  type: string | undefined;
+  isLeftOut: boolean;
+} {
   const named =
     headers.find(([name]) => name === "type") ?? headers.find(([name]) => name === "ce_type");
   if (!named) return { type: undefined, isLeftOut: false };
@@ -91,8 +92,8 @@ function audienceOf({ headers }: StoredEntry): Audience | undefined {
   return audience;
 }
 
-const AUDIENCE_HEADERS = new Map([
+const AUDIENCE_HEADERS = new Map<string, "users" | "channels" | "clients">([
   ["headgate-user", "users"],
   ["headgate-channel", "channels"],
   ["headgate-client", "clients"],
-] as const);
+]);

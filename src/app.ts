@@ -1,0 +1,80 @@
+import "./bun-version.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { type Config, helpText, parseConfig } from "./config.ts";
+import { HeadgateError } from "./errors.ts";
+import { type Headgate, startHeadgate } from "./headgate.ts";
+import { createLogger } from "./logger.ts";
+
+const [option] = process.argv.slice(2);
+if (option === "--help" || option === "-h") {
+  process.stdout.write(helpText());
+} else if (option === "--version") {
+  process.stdout.write(`headgate ${packageJson.version}\n`);
+} else if (option !== undefined) {
+  fail(`Unknown option ${option}; use --help or --version. Settings are environment variables.`);
+} else {
+  run();
+}
+
+function run(): void {
+  let config: Config;
+  let headgate: Headgate;
+  try {
+    config = parseConfig(process.env);
+    if (!config.server.isEnabled) {
+      process.stderr.write("ENABLE_SSE_SERVER is false: there is nothing to do.\n");
+      return;
+    }
+    const logger = createLogger(config.server.logLevel);
+    headgate = startHeadgate(config, logger);
+    stopOnSignals(headgate, config, logger);
+  } catch (error) {
+    if (error instanceof HeadgateError) fail(error.message);
+    throw error;
+  }
+  process.stderr.write(firstScreen(headgate.url, config));
+}
+
+/** The first signal drains, the second one exits at once. */
+function stopOnSignals(
+  headgate: Headgate,
+  config: Config,
+  logger: ReturnType<typeof createLogger>,
+): void {
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    logger.info({ signal, graceMs: config.server.shutdownGraceMs }, "server is stopping");
+    headgate.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ err: error }, "server did not stop cleanly");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+function firstScreen(url: string, { kafka, topics, log, server, who }: Config): string {
+  const from = kafka
+    ? `Kafka at ${kafka.brokers.join(", ")}`
+    : `the embedded log in ${log.dataDir}`;
+  const isOpen = who.allowAnonymousPublish || who.allowAnonymousUsers;
+  const isLocal = ["127.0.0.1", "localhost", "::1"].includes(server.host);
+  return `
+  Headgate ${packageJson.version} streams ${topics.join(", ")} from ${from}
+
+    subscribe   curl -N ${url}/events
+    publish     curl ${url}/events -H 'Content-Type: application/json' -d '{"data":{"hello":"world"}}'
+    look        ${url}/    all settings: --help
+${isLocal ? "" : "\n  WARNING: AUTH=none, and not on loopback: everybody who can reach this port can read.\n"}${isOpen && !isLocal ? "  WARNING: anonymous publishing or naming is on.\n" : ""}
+`;
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,56 @@
+import type { KafkaStatus } from "./routes/kafka-status.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import type { Publishing } from "../publishing.ts";
+
+/** What the routes work with. */
+export interface HttpContext {
+  readonly hub: Hub;
+  readonly publishing: Publishing;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Served topics. */
+  readonly topics: readonly string[];
+  readonly bindHost: string;
+  readonly allowedHosts: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly maxConnections: number;
+  readonly allowAnonymousPublish: boolean;
+  readonly allowAnonymousUsers: boolean;
+  /** What keeps the server from being ready, for people to read; empty: it is ready. */
+  readonly missing: () => readonly string[];
+  /** What works only in part. */
+  readonly degraded: () => readonly string[];
+  readonly kafkaStatus: () => KafkaStatus;
+}
+
+/** One request on its way to a route. */
+export interface RouteRequest {
+  readonly request: Request;
+  readonly server: Bun.Server<undefined>;
+  /** What the path's placeholders hold, percent-decoded. */
+  readonly path: Readonly<Record<string, string>>;
+}
+
+export type RouteHandler = (
+  context: HttpContext,
+  request: RouteRequest,
+) => Response | Promise<Response>;
+
+/** A path and what answers it. `/events/:topic` has the placeholder `topic`. */
+export interface Route {
+  readonly path: string;
+  /** Shown at `GET /`. */
+  readonly summary: string;
+  /** HEAD goes where GET goes, and loses the body. */
+  readonly methods: Readonly<Partial<Record<"GET" | "POST", RouteHandler>>>;
+}
+
+/** Compact JSON with a line's end, for curl. */
+export function json(body: unknown, status = 200): Response {
+  return new Response(`${JSON.stringify(body)}\n`, {
+    status,
+    headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
+  });
+}

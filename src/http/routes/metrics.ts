@@ -1,0 +1,10 @@
+import type { Route } from "../context.ts";
+
+export const metricsRoute: Route = {
+  path: "/metrics",
+  summary: "GET gives the counters to Prometheus",
+  methods: {
+    GET: async ({ metrics: { registry } }) =>
+      new Response(await registry.metrics(), { headers: { "Content-Type": registry.contentType } }),
+  },
+};

@@ -1,0 +1,74 @@
+import type { Sink } from "../hub/subscriber.ts";
+
+export interface StreamOptions {
+  readonly request: Request;
+  readonly server: Bun.Server<undefined>;
+  /** Called when the response is under way; returns what to call when the peer takes bytes again, and when it is gone. */
+  readonly onOpen: (sink: Sink) => { onDrain: () => void; onGone: () => void };
+}
+
+export const STREAM_HEADERS = {
+  "Content-Type": "text/event-stream;charset=utf-8",
+  // no-transform: proxies must not compress, and so hold back, what we flush.
+  "Cache-Control": "no-cache, no-transform",
+  Connection: "keep-alive",
+  // nginx buffers responses otherwise.
+  "X-Accel-Buffering": "no",
+};
+
+/** An endless response. The stream is opened only once Bun asks for its bytes: a client may be gone before that. */
+export function streamResponse({ request, server, onOpen }: StreamOptions): Response {
+  let handlers: ReturnType<StreamOptions["onOpen"]> | undefined;
+  const body = new ReadableStream({
+    type: "direct",
+    pull(controller: ReadableStreamDirectController) {
+      // The default idle timeout, 10 s, would end quiet streams.
+      server.timeout(request, 0);
+      const ended = Promise.withResolvers<void>();
+      handlers = onOpen(
+        directSink(controller, {
+          onDrain: () => handlers?.onDrain(),
+          onEnding: () => server.timeout(request, END_TIMEOUT_S),
+          onEnded: () => ended.resolve(),
+        }),
+      );
+      return ended.promise;
+    },
+    cancel() {
+      handlers?.onGone();
+    },
+  });
+  return new Response(body, { headers: STREAM_HEADERS });
+}
+
+/** The timeout outlives the response: without one the socket of an ended stream is never reaped. */
+const END_TIMEOUT_S = 2;
+
+function directSink(
+  controller: ReadableStreamDirectController,
+  { onDrain, onEnding, onEnded }: Record<"onDrain" | "onEnding" | "onEnded", () => void>,
+): Sink {
+  // After our own close, write() throws.
+  let isClosed = false;
+  const close = (error?: Error): void => {
+    if (isClosed) return;
+    isClosed = true;
+    onEnding();
+    controller.close(error);
+    onEnded();
+  };
+  return {
+    write(bytes) {
+      if (isClosed) return true;
+      // A number where the bytes were taken. A promise where the socket pushes back: they are taken
+      // all the same, as a copy, and it resolves when there is room again.
+      const written: unknown = controller.write(bytes);
+      if (!(written instanceof Promise)) return true;
+      written.then(onDrain, onDrain);
+      return false;
+    },
+    end: () => close(),
+    // The only call that drops a stalled peer at once (a TCP reset); it fires neither abort nor cancel.
+    drop: () => close(new Error("dropped")),
+  };
+}

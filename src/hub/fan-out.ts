@@ -1,0 +1,226 @@
+import type { EventLog } from "../log/event-log.ts";
+import type { StoredEntry } from "../log/stored-entry.ts";
+import { type Event, toEvent } from "../sse/event.ts";
+import { encodeBody } from "../sse/frame.ts";
+import type { Group } from "./group.ts";
+import type { GroupIndex } from "./group-index.ts";
+import { MovingPosition } from "./moving-position.ts";
+import { fitsWrite, isEvent, isPersonal, type ReadingPoint } from "./page.ts";
+import { resetFrame, resetReasonOf } from "./reset.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+export interface FanOutOptions {
+  readonly log: EventLog;
+  readonly index: GroupIndex;
+  /** Called when a live subscriber must read for itself from `point` on. */
+  readonly onBehind: (subscriber: Subscriber, point: ReadingPoint) => void;
+  readonly onSent: (sent: { events: number; bytes: number }) => void;
+}
+
+/** Entries taken in one turn: what does not fit waits for the next. */
+const TURN_ENTRIES = 500;
+
+/** One event on its way through a turn. */
+interface Delivery {
+  readonly entry: StoredEntry;
+  /** Groups with live members that get it. */
+  readonly groups: readonly Group[];
+  readonly bodyFor: (view: View) => Uint8Array;
+}
+
+/**
+ * Delivers what the log has gained to all who are caught up: each event is encoded once per view,
+ * each group's frames leave in one write per subscriber.
+ */
+export class FanOut {
+  readonly #options: FanOutOptions;
+  readonly #position: MovingPosition;
+  #seq: number;
+
+  constructor(options: FanOutOptions) {
+    this.#options = options;
+    this.#seq = options.log.headSeq;
+    this.#position = new MovingPosition(options.log.positionAt(this.#seq));
+  }
+
+  /** The last entry that live subscribers have been given. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Where live subscribers of these topics stand. */
+  id(topics: readonly string[]): string {
+    return this.#position.id(topics);
+  }
+
+  /** The point from which a live subscriber would read on. */
+  pointFor(group: Group): ReadingPoint {
+    const state = this.#position.snapshot(group.subscription.topics);
+    return { seq: this.#seq, state, target: undefined };
+  }
+
+  /** One turn. True: there is more than one turn could take. */
+  turn(): boolean {
+    const { log } = this.#options;
+    const entries = log.after(this.#seq, TURN_ENTRIES);
+    const events = entries.map((entry) => (isEvent(entry) ? toEvent(entry) : undefined));
+    this.#leavePersonal(events);
+    const views = new Map<string, View>();
+    for (const [i, entry] of entries.entries()) {
+      const delivery = this.#delivery(entry, events[i]);
+      if (!this.#deliver(delivery, views)) {
+        if (i > 0) break;
+        this.#leaveLarge(delivery);
+      }
+      this.#seq = entry.seq;
+    }
+    this.#write(views);
+    return this.#seq < log.headSeq;
+  }
+
+  /**
+   * Those whom an event of this turn names as users or clients read the turn for themselves, so
+   * that it costs nothing for all the others.
+   */
+  #leavePersonal(events: readonly (Event | undefined)[]): void {
+    const { index, onBehind } = this.#options;
+    for (const event of events) {
+      if (!event?.audience || !isPersonal(event.audience)) continue;
+      for (const subscriber of index.namedBy(event)) {
+        if (subscriber.activity.kind === "live")
+          onBehind(subscriber, this.pointFor(subscriber.group));
+      }
+    }
+  }
+
+  #delivery(entry: StoredEntry, event: Event | undefined): Delivery {
+    const { index } = this.#options;
+    const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
+    const all = event ? index.groupsFor(event) : reason ? index.groupsOfTopic(entry.topic) : [];
+    const groups = [...all].filter((group) => group.live.size > 0);
+    if (!event) return { entry, groups, bodyFor: () => NO_BYTES };
+    const bodies = new Map<boolean, Uint8Array>();
+    const bodyFor = ({ envelope }: View): Uint8Array => {
+      let body = bodies.get(envelope);
+      if (!body) bodies.set(envelope, (body = encodeBody(event, { envelope })));
+      return body;
+    };
+    return { entry, groups, bodyFor };
+  }
+
+  /** Moves past an entry, and adds it to the views of its groups; false, and nothing changes, where it does not fit. */
+  #deliver({ entry, groups, bodyFor }: Delivery, views: Map<string, View>): boolean {
+    const byView = Map.groupBy(groups, (group) => viewOf(group, views));
+    for (const view of byView.keys()) {
+      if (!fitsWrite(view.byteLength, bodyFor(view))) return false;
+    }
+    const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
+    const requested =
+      reason && new Map([...byView.keys()].map((view) => [view, this.id(view.topics)]));
+    this.#position.advance(entry);
+    for (const [view, viewGroups] of byView) {
+      const position = this.id(view.topics);
+      if (reason) {
+        const reset = {
+          reason,
+          topics: [entry.topic],
+          requested: requested?.get(view) ?? "",
+          position,
+        };
+        view.add([resetFrame(reset)], viewGroups, 0);
+      } else {
+        view.add([Buffer.from(`id: ${position}\n`), bodyFor(view)], viewGroups, 1);
+      }
+    }
+    return true;
+  }
+
+  /** An event too large for one write: its readers take it in pieces, each at its own pace. */
+  #leaveLarge({ entry, groups }: Delivery): void {
+    for (const group of groups) {
+      const point = this.pointFor(group);
+      for (const subscriber of group.live) this.#options.onBehind(subscriber, point);
+    }
+    this.#position.advance(entry);
+  }
+
+  #write(views: ReadonlyMap<string, View>): void {
+    const nowMs = performance.now();
+    for (const view of views.values()) {
+      for (const { group, bytes, events } of view.join()) {
+        let point: ReadingPoint | undefined;
+        this.#options.onSent({
+          events: events * group.live.size,
+          bytes: bytes.byteLength * group.live.size,
+        });
+        for (const subscriber of group.live) {
+          if (subscriber.write(bytes, nowMs)) continue;
+          point ??= this.pointFor(group);
+          this.#options.onBehind(subscriber, point);
+        }
+      }
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array();
+
+function viewOf(group: Group, views: Map<string, View>): View {
+  let view = views.get(group.viewKey);
+  if (!view) views.set(group.viewKey, (view = new View(group)));
+  return view;
+}
+
+interface Share {
+  /** Indexes into the view's chunks: from, to, from, to … */
+  readonly ranges: number[];
+  events: number;
+}
+
+/** The frames of one turn over one set of topics in one encoding, shared by many groups. */
+class View {
+  readonly topics: readonly string[];
+  readonly envelope: boolean;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #shares = new Map<Group, Share>();
+  byteLength = 0;
+
+  constructor(group: Group) {
+    this.topics = group.subscription.topics;
+    this.envelope = group.subscription.envelope;
+  }
+
+  add(frame: readonly Uint8Array[], groups: readonly Group[], events: number): void {
+    const from = this.#chunks.length;
+    for (const chunk of frame) {
+      this.#chunks.push(chunk);
+      this.byteLength += chunk.byteLength;
+    }
+    for (const group of groups) {
+      let share = this.#shares.get(group);
+      if (!share) this.#shares.set(group, (share = { ranges: [], events: 0 }));
+      share.events += events;
+      if (share.ranges.at(-1) === from) share.ranges.pop();
+      else share.ranges.push(from);
+      share.ranges.push(this.#chunks.length);
+    }
+  }
+
+  /** Each group's bytes; groups that get every frame share one array. */
+  *join(): Iterable<{ group: Group; bytes: Uint8Array; events: number }> {
+    let whole: Uint8Array | undefined;
+    for (const [group, { ranges, events }] of this.#shares) {
+      const isWhole = ranges.length === 2 && ranges[0] === 0 && ranges[1] === this.#chunks.length;
+      if (isWhole) whole ??= Buffer.concat(this.#chunks);
+      yield { group, events, bytes: isWhole && whole ? whole : this.#part(ranges) };
+    }
+  }
+
+  #part(ranges: readonly number[]): Uint8Array {
+    const chunks: Uint8Array[] = [];
+    for (let i = 0; i < ranges.length; i += 2) {
+      chunks.push(...this.#chunks.slice(ranges[i], ranges[i + 1]));
+    }
+    return Buffer.concat(chunks);
+  }
+}

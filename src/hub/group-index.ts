@@ -1,0 +1,128 @@
+import type { Event } from "../sse/event.ts";
+import type { Group } from "./group.ts";
+import type { Subscriber } from "./subscriber.ts";
+import { isFor, matchesFilters } from "./subscription.ts";
+
+/** Finds who gets an event, at a cost in proportion to who gets it, not to who is there. */
+export class GroupIndex {
+  readonly #ofTopic = new Places<Group>();
+  readonly #unfiltered = new Places<Group>();
+  readonly #byKey = new Places<Group>();
+  readonly #byType = new Places<Group>();
+  readonly #byPrefix = new Places<Group>();
+  readonly #byChannel = new Places<Group>();
+  readonly #byUser = new Places<Subscriber>();
+  readonly #byClient = new Places<Subscriber>();
+
+  addGroup(group: Group): void {
+    for (const [places, name] of this.#placesOf(group)) places.add(name, group);
+  }
+
+  removeGroup(group: Group): void {
+    for (const [places, name] of this.#placesOf(group)) places.remove(name, group);
+  }
+
+  addSubscriber(subscriber: Subscriber): void {
+    const { user, clientId } = subscriber.identity;
+    this.#byClient.add(clientId, subscriber);
+    if (user !== undefined) this.#byUser.add(user, subscriber);
+  }
+
+  removeSubscriber(subscriber: Subscriber): void {
+    const { user, clientId } = subscriber.identity;
+    this.#byClient.remove(clientId, subscriber);
+    if (user !== undefined) this.#byUser.remove(user, subscriber);
+  }
+
+  /** The groups of a topic, whatever they filter on: for what concerns the topic itself. */
+  groupsOfTopic(topic: string): ReadonlySet<Group> {
+    return this.#ofTopic.get(topic);
+  }
+
+  /** The groups whose every member gets the event: of a targeted one, those that joined its channel. */
+  groupsFor(event: Event): ReadonlySet<Group> {
+    const found = new Set<Group>();
+    for (const candidates of this.#candidates(event)) {
+      for (const group of candidates) {
+        if (matchesFilters(group.subscription, event)) found.add(group);
+      }
+    }
+    return found;
+  }
+
+  /** The subscribers that a targeted event names as users or clients. */
+  namedBy(event: Event): ReadonlySet<Subscriber> {
+    const found = new Set<Subscriber>();
+    const { users = [], clients = [] } = event.audience ?? {};
+    const places = [
+      ...users.map((user) => this.#byUser.get(user)),
+      ...clients.map((client) => this.#byClient.get(client)),
+    ];
+    for (const subscribers of places) {
+      for (const subscriber of subscribers) {
+        if (isFor(event, subscriber.group.subscription, subscriber.identity)) found.add(subscriber);
+      }
+    }
+    return found;
+  }
+
+  #candidates({ entry: { topic }, audience, type, key }: Event): ReadonlySet<Group>[] {
+    if (audience) return audience.channels.map((channel) => this.#byChannel.get(channel));
+    if (type === undefined) return [this.#ofTopic.get(topic)];
+    const candidates = [this.#unfiltered.get(topic), this.#byType.get(place(topic, type))];
+    if (key !== undefined) candidates.push(this.#byKey.get(place(topic, key)));
+    if (this.#byPrefix.size > 0) {
+      for (let end = 0; end <= type.length; end += 1) {
+        candidates.push(this.#byPrefix.get(place(topic, type.slice(0, end))));
+      }
+    }
+    return candidates;
+  }
+
+  *#placesOf({ subscription }: Group): Iterable<[Places<Group>, string]> {
+    const { topics, types, keys, channels } = subscription;
+    for (const topic of topics) {
+      yield [this.#ofTopic, topic];
+      if (keys) {
+        for (const key of keys) yield [this.#byKey, place(topic, key)];
+      } else if (types) {
+        for (const type of types.exact) yield [this.#byType, place(topic, type)];
+        for (const prefix of types.prefixes) yield [this.#byPrefix, place(topic, prefix)];
+      } else {
+        yield [this.#unfiltered, topic];
+      }
+    }
+    for (const channel of channels) yield [this.#byChannel, channel];
+  }
+}
+
+/** Topic names hold no "~": no two places are alike. */
+function place(topic: string, name: string): string {
+  return `${topic}~${name}`;
+}
+
+/** Sets by name that go when they are empty. */
+class Places<T> {
+  readonly #sets = new Map<string, Set<T>>();
+  static readonly #none: ReadonlySet<never> = new Set<never>();
+
+  get size(): number {
+    return this.#sets.size;
+  }
+
+  get(name: string): ReadonlySet<T> {
+    return this.#sets.get(name) ?? Places.#none;
+  }
+
+  add(name: string, member: T): void {
+    const members = this.#sets.get(name);
+    if (members) members.add(member);
+    else this.#sets.set(name, new Set([member]));
+  }
+
+  remove(name: string, member: T): void {
+    const members = this.#sets.get(name);
+    members?.delete(member);
+    if (members?.size === 0) this.#sets.delete(name);
+  }
+}

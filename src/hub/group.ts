@@ -1,0 +1,23 @@
+import type { Subscriber } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Subscribers with equal subscriptions: what one of them gets, all of them get, in the same bytes. */
+export class Group {
+  /** Distinguishes groups in the page cache; never used again. */
+  readonly id: number;
+  readonly key: string;
+  readonly subscription: Subscription;
+  /** Equal for groups whose frames are alike: the same topics in the ids, the same encoding. */
+  readonly viewKey: string;
+  /** All members, in whatever state. */
+  readonly members = new Set<Subscriber>();
+  /** Those that are caught up, and take the shared bytes of each turn. */
+  readonly live = new Set<Subscriber>();
+
+  constructor(id: number, key: string, subscription: Subscription) {
+    this.id = id;
+    this.key = key;
+    this.subscription = subscription;
+    this.viewKey = `${subscription.envelope ? "envelope" : "plain"}~${subscription.topics.join("~")}`;
+  }
+}

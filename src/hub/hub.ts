@@ -1,0 +1,357 @@
+import type { EventLog } from "../log/event-log.ts";
+import type { OutgoingRecord } from "../log/publisher.ts";
+import type { EndsSource } from "../log/source.ts";
+import { placeEntry } from "../log/stored-entry.ts";
+import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import { toEvent } from "../sse/event.ts";
+import { retryFrame, systemFrame } from "../sse/frame.ts";
+import { FairTurns } from "./fair-turns.ts";
+import { FanOut } from "./fan-out.ts";
+import { Group } from "./group.ts";
+import { GroupIndex } from "./group-index.ts";
+import { openStream } from "./opening.ts";
+import { Readers } from "./readers.ts";
+import type { StartRequest } from "./start-position.ts";
+import {
+  type CloseReason,
+  currentId,
+  type EndReason,
+  type Sink,
+  Subscriber,
+} from "./subscriber.ts";
+import { type Identity, type Subscription, subscriptionKey } from "./subscription.ts";
+
+export interface HubOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Silence after which a stream gets a `heartbeat`. */
+  readonly heartbeatMs: number;
+  /** What clients are told to wait before they come back; jittered by ±25%. */
+  readonly retryMs: number;
+  /** 0: what has arrived leaves at the end of each turn of the event loop. */
+  readonly flushMs: number;
+  /** 0: none. Else each stream ends at 80-100% of it. */
+  readonly maxAgeMs: number;
+  /** How long a peer may take nothing, where nobody else sees to it. */
+  readonly maxStallMs: number;
+  /** How often stalled and aged streams are looked for. */
+  readonly cleanupMs: number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+}
+
+/** Where events come from. */
+export interface Source {
+  readonly log: EventLog;
+  readonly ends: EndsSource;
+  /** Between the two answers of `ends` that make a position `ahead`. */
+  readonly aheadConfirmMs: number;
+}
+
+export interface SubscribeRequest {
+  readonly subscription: Subscription;
+  readonly identity: Identity;
+  readonly start: StartRequest;
+  readonly sink: Sink;
+}
+
+/** Streams close over this part of the grace; the rest is for those that take their time. */
+const DRAIN_SPREAD = 0.7;
+
+/** The live part of the server: who is connected, and what each of them gets next. */
+export class Hub implements Disposable {
+  readonly #options: HubOptions;
+  readonly #random: () => number;
+  readonly #index = new GroupIndex();
+  readonly #groups = new Map<string, Group>();
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #turns = new FairTurns();
+  readonly #attached = Promise.withResolvers<Source>();
+  readonly #timers: NodeJS.Timeout[];
+  #source: Source | undefined;
+  #fanOut: FanOut | undefined;
+  #readers: Readers | undefined;
+  #nextGroupId = 1;
+  #maxStallMs: number;
+  #isTurnDue = false;
+  #isDraining = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#maxStallMs = options.maxStallMs;
+    const tickMs = Math.max(20, Math.min(1000, options.heartbeatMs / 5));
+    this.#timers = [
+      setInterval(() => this.#sendHeartbeats(), tickMs),
+      setInterval(() => this.#cleanUp(), options.cleanupMs),
+    ];
+  }
+
+  get size(): number {
+    return this.#subscribers.size;
+  }
+
+  /** From the first moment of a drain: no new streams. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Where events come from, once the server is ready; until then subscribers are held. */
+  get source(): Source | undefined {
+    return this.#source;
+  }
+
+  /** For scans of the log that are not a stream's own. */
+  get turns(): FairTurns {
+    return this.#turns;
+  }
+
+  /** The server is ready: every topic is in the log, and read up to where it ended at the start. */
+  attach(source: Source): void {
+    const { log } = source;
+    const onSent = this.#countSent;
+    const readers = new Readers({
+      log,
+      turns: this.#turns,
+      liveSeq: () => fanOut.seq,
+      onCaughtUp: (subscriber) => this.#join(subscriber),
+      onClosing: (subscriber) => this.#finish(subscriber),
+      onBroken: (subscriber) => this.#cut(subscriber, "stalled"),
+      onSent,
+    });
+    const fanOut = new FanOut({
+      log,
+      index: this.#index,
+      onBehind: (subscriber, point) => {
+        subscriber.group.live.delete(subscriber);
+        readers.start(subscriber, point);
+      },
+      onSent,
+    });
+    this.#source = source;
+    this.#fanOut = fanOut;
+    this.#readers = readers;
+    log.events.on("appended", () => this.#scheduleTurn());
+    this.#attached.resolve(source);
+  }
+
+  /** Stalled connections are ended by the kernel, which alone sees whether a slow peer takes bytes. */
+  leaveStallsToKernel(): void {
+    this.#maxStallMs = Infinity;
+  }
+
+  /** Opens a stream: its first bytes leave at once. */
+  subscribe({ subscription, identity, start, sink }: SubscribeRequest): Subscriber {
+    const { metrics, maxAgeMs, retryMs, logger } = this.#options;
+    const nowMs = performance.now();
+    const group = this.#groupOf(subscription);
+    const endsAtMs = maxAgeMs > 0 ? nowMs + maxAgeMs * (0.8 + 0.2 * this.#random()) : Infinity;
+    const subscriber = new Subscriber({ identity, group, sink, nowMs, endsAtMs, start });
+    group.members.add(subscriber);
+    this.#subscribers.add(subscriber);
+    this.#index.addSubscriber(subscriber);
+    metrics.streamsOpened.inc();
+    metrics.connectedClients.set(this.size);
+    subscriber.write(Buffer.from(retryFrame(this.#jitter(retryMs))), nowMs);
+    const opened = openStream(subscriber, start, {
+      turns: this.#turns,
+      attached: this.#attached.promise,
+      liveSeq: () => this.#fanOut?.seq ?? 0,
+      onReset: (reason) => metrics.resets.inc({ reason }),
+    });
+    opened.then(
+      (point) => {
+        if (point && !subscriber.isEnded) this.#readers?.start(subscriber, point);
+      },
+      (error: unknown) => {
+        if (subscriber.isEnded) return;
+        logger.error({ err: error }, "stream could not be started");
+        this.#cut(subscriber, "client");
+      },
+    );
+    return subscriber;
+  }
+
+  /** The peer takes bytes again. */
+  onDrain(subscriber: Subscriber): void {
+    subscriber.blockedSinceMs = undefined;
+    if (subscriber.isEnded) return;
+    if (subscriber.activity.kind === "reading") this.#readers?.resume(subscriber);
+    else if (subscriber.closing) this.#finish(subscriber);
+  }
+
+  /** The connection is gone. */
+  onGone(subscriber: Subscriber): void {
+    this.#remove(subscriber, subscriber.blockedSinceMs === undefined ? "client" : "stalled");
+  }
+
+  /** Ends a stream after a whole event, with `close` as its last. */
+  close(subscriber: Subscriber, reason: CloseReason, reconnect = true): void {
+    if (subscriber.isEnded || subscriber.closing) return;
+    subscriber.closing = { reason, reconnect };
+    const { activity } = subscriber;
+    const isBetweenEvents = activity.kind !== "reading" || activity.written === 0;
+    if (isBetweenEvents && subscriber.blockedSinceMs === undefined) this.#finish(subscriber);
+  }
+
+  /** How many subscribers records that are about to be published reach. */
+  receivers(records: readonly OutgoingRecord[]): number {
+    const reached = new Set<Subscriber>();
+    const groups = new Set<Group>();
+    for (const record of records) {
+      const entry = {
+        kind: "record",
+        partition: 0,
+        offset: 0,
+        timestampMs: -1,
+        timestampType: "create",
+        ...record,
+      } as const;
+      const event = toEvent(placeEntry(entry, { seq: 0, tag: "", arrivedMs: 0 }));
+      for (const group of this.#index.groupsFor(event)) groups.add(group);
+      for (const subscriber of this.#index.namedBy(event)) reached.add(subscriber);
+    }
+    let count = 0;
+    for (const group of groups) count += group.members.size;
+    for (const subscriber of reached) if (!groups.has(subscriber.group)) count += 1;
+    return count;
+  }
+
+  /** Closes every stream, jittered over the grace so that they do not all come back at once; resolves when all are gone. */
+  async drain(graceMs: number): Promise<void> {
+    this.#isDraining = true;
+    const gone = Promise.withResolvers<void>();
+    const timers = [...this.#subscribers].map((subscriber) =>
+      setTimeout(() => this.close(subscriber, "shutdown"), this.#random() * graceMs * DRAIN_SPREAD),
+    );
+    timers.push(
+      setInterval(() => {
+        if (this.size === 0) gone.resolve();
+      }, 20),
+      setTimeout(() => {
+        for (const subscriber of this.#subscribers) this.#cut(subscriber, "shutdown");
+        gone.resolve();
+      }, graceMs),
+    );
+    await gone.promise;
+    for (const timer of timers) clearTimeout(timer);
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const subscriber of this.#subscribers) this.#cut(subscriber, "shutdown");
+    this.#turns[Symbol.dispose]();
+    this.#source?.log.events.removeAllListeners("appended");
+  }
+
+  readonly #countSent = ({ events, bytes }: { events: number; bytes: number }): void => {
+    if (events > 0) this.#options.metrics.eventsSent.inc(events);
+    this.#options.metrics.bytesSent.inc(bytes);
+  };
+
+  #scheduleTurn(): void {
+    if (this.#isTurnDue) return;
+    this.#isTurnDue = true;
+    const run = (): void => {
+      this.#isTurnDue = false;
+      if (this.#fanOut?.turn()) this.#scheduleTurn();
+      this.#readers?.onAppended();
+    };
+    if (this.#options.flushMs > 0) setTimeout(run, this.#options.flushMs);
+    else setImmediate(run);
+  }
+
+  /** A reader has caught up: from here on it gets its group's bytes. */
+  #join(subscriber: Subscriber): void {
+    subscriber.activity = { kind: "live" };
+    subscriber.group.live.add(subscriber);
+    const { replayed } = subscriber;
+    if (replayed === undefined) return;
+    subscriber.replayed = undefined;
+    const frame = systemFrame("live", JSON.stringify({ replayed }), this.#id(subscriber));
+    this.#writeSystem(subscriber, frame, performance.now());
+  }
+
+  /** Writes a system event between two events; who pushes back reads on from here. */
+  #writeSystem(subscriber: Subscriber, frame: string, nowMs: number): void {
+    if (subscriber.write(Buffer.from(frame), nowMs) || subscriber.activity.kind !== "live") return;
+    subscriber.group.live.delete(subscriber);
+    if (this.#fanOut) this.#readers?.start(subscriber, this.#fanOut.pointFor(subscriber.group));
+  }
+
+  #sendHeartbeats(): void {
+    const nowMs = performance.now();
+    const dueMs = nowMs - this.#options.heartbeatMs;
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.lastWriteMs > dueMs || subscriber.blockedSinceMs !== undefined) continue;
+      const { activity } = subscriber;
+      if (activity.kind === "reading" && activity.written > 0) continue;
+      this.#writeSystem(subscriber, systemFrame("heartbeat", "", this.#id(subscriber)), nowMs);
+    }
+  }
+
+  #cleanUp(): void {
+    const nowMs = performance.now();
+    for (const subscriber of this.#subscribers) {
+      const { blockedSinceMs } = subscriber;
+      if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= this.#maxStallMs) {
+        this.#cut(subscriber, "stalled");
+      } else if (nowMs >= subscriber.endsAtMs) this.close(subscriber, "max-age");
+    }
+  }
+
+  #id(subscriber: Subscriber): string | undefined {
+    return currentId(subscriber) ?? this.#fanOut?.id(subscriber.group.subscription.topics);
+  }
+
+  #finish(subscriber: Subscriber): void {
+    const { closing } = subscriber;
+    if (!closing) return;
+    const id = subscriber.activity.kind === "live" ? this.#id(subscriber) : currentId(subscriber);
+    const retry = retryFrame(this.#jitter(this.#options.retryMs));
+    subscriber.write(
+      Buffer.from(retry + systemFrame("close", JSON.stringify(closing), id)),
+      performance.now(),
+    );
+    this.#remove(subscriber, closing.reason);
+    subscriber.sink.end();
+  }
+
+  #cut(subscriber: Subscriber, reason: EndReason): void {
+    this.#remove(subscriber, reason);
+    subscriber.sink.drop();
+  }
+
+  #remove(subscriber: Subscriber, reason: EndReason): void {
+    if (!this.#subscribers.delete(subscriber)) return;
+    const { group } = subscriber;
+    subscriber.activity = { kind: "ended" };
+    subscriber.starting.abort();
+    this.#readers?.forget(subscriber);
+    this.#index.removeSubscriber(subscriber);
+    group.live.delete(subscriber);
+    group.members.delete(subscriber);
+    if (group.members.size === 0) {
+      this.#groups.delete(group.key);
+      this.#index.removeGroup(group);
+    }
+    this.#options.metrics.streamsClosed.inc({ reason });
+    this.#options.metrics.connectedClients.set(this.size);
+  }
+
+  #groupOf(subscription: Subscription): Group {
+    const key = subscriptionKey(subscription);
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = new Group(this.#nextGroupId++, key, subscription);
+      this.#groups.set(key, group);
+      this.#index.addGroup(group);
+    }
+    return group;
+  }
+
+  #jitter(ms: number): number {
+    return ms * (0.75 + 0.5 * this.#random());
+  }
+}

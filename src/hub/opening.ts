@@ -1,0 +1,109 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { formatPosition, hasReached, type Position } from "../log/position.ts";
+import { systemFrame } from "../sse/frame.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import type { Source } from "./hub.ts";
+import type { ReadingPoint } from "./page.ts";
+import { type ResetReason, resetFrame } from "./reset.ts";
+import { resolveStart, type Start, type StartRequest } from "./start-position.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+export interface OpeningContext {
+  readonly turns: FairTurns;
+  /** Resolves when the server is ready. */
+  readonly attached: Promise<Source>;
+  /** How far live subscribers have been served. */
+  readonly liveSeq: () => number;
+  readonly onReset: (reason: ResetReason) => void;
+}
+
+/** How long the `connection` event waits for the id that it should carry. */
+const CONNECTION_WAIT_MS = 250;
+
+/**
+ * Sends what a stream begins with: `connection`, and the resets that it needs. Resolves with the
+ * point from which to read; undefined where the subscriber left before that.
+ */
+export async function openStream(
+  subscriber: Subscriber,
+  request: StartRequest,
+  context: OpeningContext,
+): Promise<ReadingPoint | undefined> {
+  const { signal } = subscriber.starting;
+  const resolved = resolve(subscriber, request, context);
+  resolved.catch(() => {
+    // It is awaited below; this only keeps it from counting as unhandled until then.
+  });
+  const isEarly = await Promise.race([
+    resolved.then(() => true),
+    delay(CONNECTION_WAIT_MS, false, { signal }),
+  ]).catch(() => false);
+  if (signal.aborted) return undefined;
+  // A reset may still follow, or no position is known: then there is no id yet.
+  if (!isEarly) {
+    const isResumed = currentlyGiven(subscriber) !== undefined;
+    subscriber.write(
+      Buffer.from(connectionFrame(subscriber, isResumed, undefined)),
+      performance.now(),
+    );
+  }
+  const { source, start } = await resolved.catch((error: unknown) => {
+    if (signal.aborted) return { source: undefined, start: undefined };
+    throw error;
+  });
+  if (signal.aborted || !source || !start) return undefined;
+  const first = start.resets.length === 0 ? formatPosition(start.position) : undefined;
+  const frames = isEarly ? [Buffer.from(connectionFrame(subscriber, start.isResumed, first))] : [];
+  for (const reset of start.resets) {
+    frames.push(Buffer.from(resetFrame(reset)));
+    context.onReset(reset.reason);
+  }
+  if (frames.length > 0) subscriber.write(Buffer.concat(frames), performance.now());
+  return readingPoint(source, start.position, subscriber, context.liveSeq());
+}
+
+async function resolve(
+  subscriber: Subscriber,
+  request: StartRequest,
+  { attached, turns }: OpeningContext,
+): Promise<{ source: Source; start: Start }> {
+  const source = await attached;
+  const { signal } = subscriber.starting;
+  signal.throwIfAborted();
+  const start = await resolveStart(request, subscriber, { ...source, turns, signal });
+  return { source, start };
+}
+
+/** The point from which a position is read: nothing after it is missed, and what lies below it is skipped. */
+function readingPoint(
+  { log }: Source,
+  position: Position,
+  { subscription: { topics } }: Subscriber,
+  liveSeq: number,
+): ReadingPoint {
+  const seq = Math.min(log.seqBefore(position), liveSeq);
+  const at = log.positionAt(seq);
+  const state = new Map([...at].filter(([topic]) => topics.includes(topic)));
+  const beyond = [...position].filter(([topic, part]) => !hasReached(state.get(topic), part));
+  const target = beyond.length > 0 ? { position: new Map(beyond), atSeq: log.headSeq } : undefined;
+  return { seq, state, target };
+}
+
+function connectionFrame(
+  { identity, subscription }: Subscriber,
+  resumed: boolean,
+  id: string | undefined,
+): string {
+  const data = {
+    clientId: identity.clientId,
+    timestamp: new Date().toISOString(),
+    message: resumed ? "Stream resumed" : "Stream opened",
+    topics: subscription.topics,
+    resumed,
+  };
+  return systemFrame("connection", JSON.stringify(data), id);
+}
+
+function currentlyGiven({ activity }: Subscriber): string | undefined {
+  return activity.kind === "waiting" ? activity.givenId : undefined;
+}

@@ -1,0 +1,77 @@
+import type { Audience, Event } from "../sse/event.ts";
+
+/** Event types that a subscriber asked for: names, and prefixes (written `order.*`). */
+export interface TypeFilter {
+  readonly exact: ReadonlySet<string>;
+  readonly prefixes: readonly string[];
+}
+
+/** What a subscriber asked for. Subscribers with equal subscriptions share their frames. */
+export interface Subscription {
+  /** Served topics, in byte order, each once. */
+  readonly topics: readonly string[];
+  readonly types: TypeFilter | undefined;
+  readonly keys: ReadonlySet<string> | undefined;
+  readonly channels: ReadonlySet<string>;
+  readonly envelope: boolean;
+}
+
+/** Who a subscriber is: what targeted events are matched with. */
+export interface Identity {
+  readonly clientId: string;
+  readonly user: string | undefined;
+  readonly username: string | undefined;
+}
+
+/** Equal for equal subscriptions, whatever the order in which the request named things. */
+export function subscriptionKey(subscription: Subscription): string {
+  const { topics, types, keys, channels, envelope } = subscription;
+  const sorted = (items: Iterable<string> | undefined) => items && [...items].toSorted();
+  return JSON.stringify([
+    topics,
+    sorted(types?.exact),
+    sorted(types?.prefixes),
+    sorted(keys),
+    sorted(channels),
+    envelope,
+  ]);
+}
+
+/** Whether the topics, types and keys match. What is not known of an event (undecodable) matches. */
+export function matchesFilters(subscription: Subscription, event: Event): boolean {
+  const { topics, types, keys } = subscription;
+  if (!topics.includes(event.entry.topic)) return false;
+  if (event.type === undefined) return true;
+  if (types && !matchesType(types, event.type)) return false;
+  return !keys || (event.key !== undefined && keys.has(event.key));
+}
+
+/** Whether a targeted event names this subscriber: its user, its client id, or a channel it joined. */
+export function isNamed(
+  { channels }: Subscription,
+  identity: Identity | undefined,
+  audience: Audience,
+): boolean {
+  if (audience.channels.some((channel) => channels.has(channel))) return true;
+  if (!identity) return false;
+  const { user, clientId } = identity;
+  return (
+    (user !== undefined && audience.users.includes(user)) || audience.clients.includes(clientId)
+  );
+}
+
+/** Whether a subscriber gets an event: the one rule for live delivery, replay and look-ups. */
+export function isFor(
+  event: Event,
+  subscription: Subscription,
+  identity: Identity | undefined,
+): boolean {
+  return (
+    matchesFilters(subscription, event) &&
+    (!event.audience || isNamed(subscription, identity, event.audience))
+  );
+}
+
+function matchesType({ exact, prefixes }: TypeFilter, type: string): boolean {
+  return exact.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
+}

@@ -1,0 +1,36 @@
+import { createEmbeddedTopics, embeddedEnds, EmbeddedPublisher } from "../log/embedded.ts";
+import { EventLog } from "../log/event-log.ts";
+import { startRetention } from "../log/retention.ts";
+import type { OpenSource, SourceOptions } from "./source.ts";
+
+/** Without Kafka: the log is the store of record, and ready at once. */
+export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions): OpenSource {
+  const log = new EventLog({ path: dataDir.logFile(undefined), durable: true });
+  createEmbeddedTopics(log, config.topics);
+  const publisher = new EmbeddedPublisher({ log, metrics });
+  const retention = startRetention(log, { ...config.log, logger });
+  return {
+    // The log is its own authority: what it says once it would say again.
+    ready: Promise.resolve({ log, ends: embeddedEnds(log), aheadConfirmMs: 0 }),
+    publisher,
+    missing: () => [],
+    degraded: () => (log.fault ? ["disk"] : []),
+    status: () => ({
+      mode: "embedded",
+      producer: { connected: publisher.isConnected() },
+      consumer: {
+        connected: true,
+        groupId: null,
+        partitions: config.topics.map((topic) => {
+          const offset = log.topic(topic)?.offsets[0] ?? 0;
+          return { topic, partition: 0, offset, highWatermark: offset, lag: 0 };
+        }),
+      },
+    }),
+    async close() {
+      await publisher.close();
+      retention[Symbol.dispose]();
+      log[Symbol.dispose]();
+    },
+  };
+}
