@@ -71,7 +71,7 @@ export function oneOf<const W extends string>(...words: readonly W[]): Value<W> 
 }
 
 /** Items between commas; spaces around them do not count, empty and repeated ones are refused. */
-export function commaList(check: (item: string) => string | undefined): Value<string[]> {
+function commaList(check: (item: string) => string | undefined): Value<string[]> {
   return z.string().transform((value, context) => {
     const items = value.split(",").map((item) => item.trim());
     for (const [index, item] of items.entries()) {

@@ -4,7 +4,7 @@ import { createLogger } from "../logger.ts";
 import { kafkaAvailable, sharedKafka, uniqueTopic } from "../../test/support/kafka.ts";
 import type { KafkaCluster } from "../../test/support/kafka.ts";
 import { byText, encode, outcome, placeOf, publisherFor } from "../../test/support/publishing.ts";
-import { readAll, record, refusal } from "../../test/support/publishing.ts";
+import { readAll, record, refusal, until } from "../../test/support/publishing.ts";
 import { createKafka } from "./client.ts";
 import { partitionOfKey } from "./partitioner.ts";
 
@@ -155,6 +155,14 @@ describe.skipIf(!kafkaAvailable())("with a broker", () => {
     );
     expect(await first).toBeArrayOfSize(2);
     await publisher.close();
+  });
+
+  test("with topics to be connected for, the publisher is connected before anything is published", async () => {
+    const { publisher } = publisherFor(cluster, { topics: [uniqueTopic("early")] });
+    expect(publisher.isConnected()).toBe(false);
+    await until(() => publisher.isConnected(), "the connection");
+    await publisher.close();
+    expect(publisher.isConnected()).toBe(false);
   });
 
   test("G3 closing awaits what was accepted, and refuses the rest", async () => {

@@ -16,8 +16,8 @@ export interface KafkaPublisherOptions {
   readonly kafka: KafkaConfig;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Connected to at once, so that the first publish need not wait. */
-  readonly topics: readonly string[];
+  /** Connected for at once; for others with their first publish. */
+  readonly topics?: readonly string[];
   /** How many partitions a topic has; 0 while nobody knows: then its events wait. */
   readonly partitionCount: (topic: string) => number;
   /** Milliseconds from a call of `publish` to its end, one way or the other. */
@@ -54,7 +54,7 @@ export class KafkaPublisher implements Publisher {
     this.#options = options;
     this.#maxWaitingBytes = options.maxWaitingBytes ?? MAX_WAITING_BYTES;
     this.#kafka = createKafka(options.kafka, options.logger);
-    for (const topic of options.topics) {
+    for (const topic of options.topics ?? []) {
       this.#sessionsOf(topic)
         .get()
         .catch(() => {

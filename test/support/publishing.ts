@@ -19,7 +19,12 @@ export function record(topic: string, value: string, key: string | null = null):
 /** A publisher on this cluster, with metrics of its own. */
 export function publisherFor(
   { brokers }: KafkaCluster,
-  options: { partitions?: number; timeoutMs?: number; maxWaitingBytes?: number } = {},
+  options: {
+    partitions?: number;
+    timeoutMs?: number;
+    maxWaitingBytes?: number;
+    topics?: string[];
+  } = {},
 ): { publisher: KafkaPublisher; metrics: ReturnType<typeof createMetrics> } {
   const { partitions = 1, timeoutMs = 10_000, ...others } = options;
   const metrics = createMetrics();
@@ -27,7 +32,6 @@ export function publisherFor(
     kafka: { brokers, clientId: "test", groupId: "test" },
     logger: createLogger("silent"),
     metrics,
-    topics: [],
     partitionCount: () => partitions,
     timeoutMs,
     ...others,
