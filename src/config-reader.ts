@@ -8,6 +8,8 @@ export type ReadFile = (path: string) => string;
 /** Takes single variables out of the environment and gathers what is wrong with them. */
 export class EnvironmentReader {
   readonly faults: string[] = [];
+  /** The variables that have some. */
+  readonly faulty = new Set<string>();
   readonly #environment: Environment;
   readonly #readFile: ReadFile;
 
@@ -18,6 +20,14 @@ export class EnvironmentReader {
 
   /** undefined where the variable is neither set nor has a default, and after a fault. */
   parse(name: string, variable: Variable<unknown>): unknown {
+    const faultsBefore = this.faults.length;
+    const value = this.#find(name, variable);
+    if (this.faults.length === faultsBefore) return value;
+    this.faulty.add(name);
+    return undefined;
+  }
+
+  #find(name: string, variable: Variable<unknown>): unknown {
     const found = [name, ...variable.aliases].flatMap((alias) => {
       const text = this.#get(alias, variable.isSecret);
       return text === undefined ? [] : [{ alias, text, value: this.#check(alias, text, variable) }];

@@ -263,6 +263,25 @@ describe("settings that belong together", () => {
     expect(refusal(environment)).toContain(expected);
   });
 
+  test("G10 they are checked beside other faults, but not where they are faulty themselves", () => {
+    const message = refusal({
+      PORT: "abc",
+      TLS_CERT: PEM,
+      KAFKA_TOPICS: "..",
+      SSE_DEFAULT_TOPIC: "events",
+      KAFKA_SASL_MECHANISM: "GSSAPI",
+      KAFKA_SASL_USERNAME: "me",
+      KAFKA_SASL_PASSWORD: "s3cret",
+    });
+    const named = message.split("\n- ").slice(1);
+    expect(named.map((fault) => fault.split(" ")[0]).toSorted()).toEqual([
+      "KAFKA_SASL_MECHANISM",
+      "KAFKA_TOPICS",
+      "PORT",
+      "TLS_KEY",
+    ]);
+  });
+
   test("an authority alone switches TLS on", () => {
     expect(parseConfig({ KAFKA_BROKERS: "a:1", KAFKA_SSL_CA: PEM }).kafka?.ssl).toEqual({
       ca: PEM.trim(),

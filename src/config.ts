@@ -85,10 +85,13 @@ export function parseConfig(
   const parsed = Object.fromEntries(
     NAMES.map((name) => [name, reader.parse(name, VARIABLES[name])]),
   );
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each name has what its own schema made; nothing is read where there were faults
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each name has what its own schema made; what is faulty is undefined, and then nothing is arranged
   const values = parsed as unknown as Values;
-  const faults = [...reader.faults, ...unknownNames(environment)];
-  if (faults.length === 0) faults.push(...contradictions(values));
+  const faults = [
+    ...reader.faults,
+    ...unknownNames(environment),
+    ...contradictions(values, reader.faulty),
+  ];
   if (faults.length > 0) {
     const list = faults.map((fault) => `\n- ${fault}`).join("");
     throw new HeadgateError("configuration", `The configuration cannot be used:${list}`);
@@ -150,10 +153,11 @@ function remarks(name: string, { isSecret, plannedOnly }: Variable<unknown>): st
   return `${secret} **Not supported yet**: ${only}.`;
 }
 
-/** Settings that are good one by one but not together. */
-function contradictions(values: Values): string[] {
+/** Settings that are good one by one but not together; nothing is said of those that are not good. */
+function contradictions(values: Values, faulty: ReadonlySet<string>): string[] {
   const faults: string[] = [];
   const together = (...names: VariableName[]): void => {
+    if (names.some((name) => faulty.has(name))) return;
     const missing = names.filter((name) => values[name] === undefined);
     if (missing.length === 0 || missing.length === names.length) return;
     faults.push(`${missing.join(" and ")} must be set: ${names.join(", ")} belong together`);
@@ -165,7 +169,7 @@ function contradictions(values: Values): string[] {
     faults.push('KAFKA_SSL is "false": KAFKA_SSL_CA, KAFKA_SSL_CERT and KAFKA_SSL_KEY need it');
   }
   const topic = values.SSE_DEFAULT_TOPIC;
-  if (topic !== undefined && !values.KAFKA_TOPICS.includes(topic)) {
+  if (topic !== undefined && !faulty.has("KAFKA_TOPICS") && !values.KAFKA_TOPICS.includes(topic)) {
     const served = values.KAFKA_TOPICS.join(", ");
     faults.push(`SSE_DEFAULT_TOPIC is ${quote(topic)}: KAFKA_TOPICS serves ${quote(served)}`);
   }
