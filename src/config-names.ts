@@ -27,8 +27,10 @@ export function isInjectedByKubernetes(name: string, value: string): boolean {
 /** The known name that an unknown one is a mistake for, or undefined where it is none of our business. */
 export function findMistake(name: string): string | undefined {
   if (KNOWN.has(name)) return undefined;
-  const closest = closestName(name);
-  if (OWN_PREFIX.test(name)) return closest;
+  const closest = closestName(name, editDistance);
+  if (OWN_PREFIX.test(name)) {
+    return editDistance(name, closest) <= 2 ? closest : closestName(name, beginningDistance);
+  }
   if (name.length < 8) return undefined;
   // KAFKA_* is shared with many other tools.
   const edits = name.startsWith("KAFKA_") ? 1 : 2;
@@ -40,14 +42,19 @@ export function mayHoldSecret(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
-function closestName(name: string): string {
+function closestName(name: string, distanceOf: (from: string, to: string) => number): string {
   let closest = "";
   let least = Infinity;
   for (const known of KNOWN) {
-    const distance = editDistance(name, known);
+    const distance = distanceOf(name, known);
     if (distance < least) [closest, least] = [known, distance];
   }
   return closest;
+}
+
+/** As if what was typed were the beginning: SSE_HEARTBEET is meant for SSE_HEARTBEAT_INTERVAL. */
+function beginningDistance(typed: string, known: string): number {
+  return editDistance(typed, known.slice(0, typed.length));
 }
 
 /** Levenshtein's distance: characters to insert, delete or replace. O(n·m). */

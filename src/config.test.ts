@@ -274,7 +274,7 @@ describe("settings that belong together", () => {
       KAFKA_SASL_PASSWORD: "s3cret",
     });
     const named = message.split("\n- ").slice(1);
-    expect(named.map((fault) => fault.split(" ")[0]).toSorted()).toEqual([
+    expect(named.map((fault) => fault.split(" ", 1).join("")).toSorted()).toEqual([
       "KAFKA_SASL_MECHANISM",
       "KAFKA_TOPICS",
       "PORT",
