@@ -12,6 +12,7 @@ import type { Subscriber } from "./subscriber.ts";
 export interface FanOutOptions {
   readonly log: EventLog;
   readonly index: GroupIndex;
+  readonly groups: () => Iterable<Group>;
   /** Called when a live subscriber must read for itself from `point` on. */
   readonly onBehind: (subscriber: Subscriber, point: ReadingPoint) => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
@@ -34,7 +35,7 @@ interface Delivery {
  */
 export class FanOut {
   readonly #options: FanOutOptions;
-  readonly #position: MovingPosition;
+  #position: MovingPosition;
   #seq: number;
 
   constructor(options: FanOutOptions) {
@@ -45,6 +46,7 @@ export class FanOut {
 
   /** The last entry that live subscribers have been given. */
   get seq(): number {
+    this.#skipTrimmed();
     return this.#seq;
   }
 
@@ -61,6 +63,7 @@ export class FanOut {
 
   /** One turn. True: there is more than one turn could take. */
   turn(): boolean {
+    this.#skipTrimmed();
     const { log } = this.#options;
     const entries = log.after(this.#seq, TURN_ENTRIES);
     const events = entries.map((entry) => (isEvent(entry) ? toEvent(entry) : undefined));
@@ -76,6 +79,21 @@ export class FanOut {
     }
     this.#write(views);
     return this.#seq < log.headSeq;
+  }
+
+  /** Retention passed even those who were caught up: they are told so one by one, as all who lag. */
+  #skipTrimmed(): void {
+    const { log, groups } = this.#options;
+    if (this.#seq >= log.baseSeq) return;
+    for (const group of groups()) this.#leave(group);
+    this.#seq = log.baseSeq;
+    this.#position = new MovingPosition(log.positionAt(this.#seq));
+  }
+
+  /** Lets a group's live members read for themselves from here on. */
+  #leave(group: Group): void {
+    const point = this.pointFor(group);
+    for (const subscriber of group.live) this.#options.onBehind(subscriber, point);
   }
 
   /**
@@ -137,10 +155,7 @@ export class FanOut {
 
   /** An event too large for one write: its readers take it in pieces, each at its own pace. */
   #leaveLarge({ entry, groups }: Delivery): void {
-    for (const group of groups) {
-      const point = this.pointFor(group);
-      for (const subscriber of group.live) this.#options.onBehind(subscriber, point);
-    }
+    for (const group of groups) this.#leave(group);
     this.#position.advance(entry);
   }
 

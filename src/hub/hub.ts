@@ -123,6 +123,7 @@ export class Hub implements Disposable {
     const fanOut = new FanOut({
       log,
       index: this.#index,
+      groups: () => this.#groups.values(),
       onBehind: (subscriber, point) => {
         subscriber.group.live.delete(subscriber);
         readers.start(subscriber, point);
@@ -243,6 +244,9 @@ export class Hub implements Disposable {
     for (const subscriber of this.#subscribers) this.#cut(subscriber, "shutdown");
     this.#turns[Symbol.dispose]();
     this.#source?.log.events.removeAllListeners("appended");
+    // A turn may be due still: the log may be closed by then.
+    this.#fanOut = undefined;
+    this.#readers = undefined;
   }
 
   readonly #countSent = ({ events, bytes }: { events: number; bytes: number }): void => {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { EventLog } from "../log/event-log.ts";
 import { formatPosition, hasReached, type Position } from "../log/position.ts";
 import { systemFrame } from "../sse/frame.ts";
 import type { FairTurns } from "./fair-turns.ts";
@@ -81,12 +82,24 @@ function readingPoint(
   { subscription: { topics } }: Subscriber,
   liveSeq: number,
 ): ReadingPoint {
+  const atSeq = log.headSeq;
+  if (isTrimmed(log, position)) {
+    // Retention passed it while it was looked for: the reader finds that it lags, and says so.
+    return { seq: log.baseSeq - 1, state: position, target: { position, atSeq } };
+  }
   const seq = Math.min(log.seqBefore(position), liveSeq);
   const at = log.positionAt(seq);
   const state = new Map([...at].filter(([topic]) => topics.includes(topic)));
   const beyond = [...position].filter(([topic, part]) => !hasReached(state.get(topic), part));
-  const target = beyond.length > 0 ? { position: new Map(beyond), atSeq: log.headSeq } : undefined;
+  const target = beyond.length > 0 ? { position: new Map(beyond), atSeq } : undefined;
   return { seq, state, target };
+}
+
+function isTrimmed(log: EventLog, position: Position): boolean {
+  return [...position].some(([topic, { tag, offsets }]) => {
+    const floor = log.floor(topic);
+    return floor?.tag === tag && floor.offsets.some((offset, p) => (offsets[p] ?? 0) < offset);
+  });
 }
 
 function connectionFrame(

@@ -35,6 +35,8 @@ export interface DatabaseOptions {
 export function openDatabase({ path, durable }: DatabaseOptions): Database {
   try {
     const db = new Database(path, { create: true, strict: true });
+    // Another connection's last checkpoint (a process that has just ended) holds the file for a moment.
+    db.run("PRAGMA busy_timeout = 2000");
     db.run("PRAGMA journal_mode = WAL");
     db.run(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
     db.run("PRAGMA wal_autocheckpoint = 25000");

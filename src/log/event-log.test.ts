@@ -14,7 +14,8 @@ import type { StoredEntry } from "./stored-entry.ts";
 
 const directories: string[] = [];
 afterEach(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
+  for (const directory of directories.splice(0))
+    rmSync(directory, { recursive: true, force: true });
 });
 
 function temporaryDirectory(): string {
