@@ -153,7 +153,7 @@ function httpSink(target: URL, topic: string | undefined): Sink {
     send: async (payloads) => {
       const body = `[${payloads.map((payload) => `{${head}"data":${payload}}`).join(",")}]`;
       const headers = { "Content-Type": "application/json" };
-      const answer = await fetch(url, { method: "POST", headers, body });
+      const answer = await fetch(url, { method: "POST", headers, body, redirect: "error" });
       const text = await answer.text();
       if (answer.status !== 200) throw new Error(`${answer.status} ${text.slice(0, 200)}`);
     },
