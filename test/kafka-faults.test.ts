@@ -165,6 +165,41 @@ describe.skipIf(!isPossible)("three brokers", () => {
     await expectAll(running, topic, load.acknowledged);
   });
 
+  test("F18 a partition without a leader keeps its position, and nobody says where it ends", async () => {
+    const topic = uniqueTopic("leaderless");
+    await kafka.withAdmin((admin) =>
+      admin.createTopics({
+        topics: [
+          {
+            topic,
+            numPartitions: 3,
+            replicationFactor: 1,
+            configEntries: [{ name: "min.insync.replicas", value: "1" }],
+          },
+        ],
+        waitForLeaders: true,
+      }),
+    );
+    await send(kafka, topic, ["before"]);
+    await using running = startFeed(kafka, { topics: [topic] });
+    await until(() => running.feed.isReady());
+    const [lost = 0] = await leadersOf(kafka, topic);
+    const brokers = kafka.brokers.filter((_, index) => index + 1 !== lost);
+    await kafka.kill(lost);
+    await until(async () => (await leadersOf({ brokers }, topic))[0] === -1);
+    const ends = new KafkaMetadata(
+      { brokers, clientId: "test", groupId: "test" },
+      createLogger("silent"),
+    );
+    const [answer] = await ends.ends([topic]);
+    expect(answer?.ends).toEqual([undefined, 0, 0]);
+    ends.close();
+    await kafka.start(lost);
+    await send(kafka, topic, ["after"]);
+    await until(() => running.values(topic).length === 2);
+    expect(running.entries(topic).map(({ kind }) => kind)).toEqual(["topic", "record", "record"]);
+  });
+
   test("F3 F13 while a leader is paused the partitions of the others flow on", async () => {
     const topic = uniqueTopic("flowing");
     await kafka.createTopic(topic, 3);

@@ -104,7 +104,7 @@ export class FeedTopics {
   }
 
   async #createMissing({ topics, controllerId }: ClusterMetadata): Promise<void> {
-    const { createTopics: how, brokers, logger } = this.#context;
+    const { createTopics: how, brokers, logger, note } = this.#context;
     const missing = topics.filter(
       ({ name, error }) =>
         error === KafkaErrorCode.unknownTopicOrPartition && !this.#seen.has(name),
@@ -112,13 +112,17 @@ export class FeedTopics {
     if (how === undefined || missing.length === 0) return;
     const names = missing.map(({ name }) => name);
     const request = createTopics(names, how, CREATE_TIMEOUT_MS);
-    for (const { name, error, message } of await brokers.send(
-      ...([controllerId, request, "control", CREATE_TIMEOUT_MS] as const),
-    )) {
-      if (error === KafkaErrorCode.none) logger.info({ topic: name }, "topic was made");
-      else if (error !== KafkaErrorCode.topicAlreadyExists) {
-        this.#faults.set(name, `Topic ${quote(name)} cannot be made: ${message} (code ${error})`);
+    try {
+      const made = await brokers.send(controllerId, request, "control", CREATE_TIMEOUT_MS);
+      for (const { name, error, message } of made) {
+        if (error === KafkaErrorCode.none) logger.info({ topic: name }, "topic was made");
+        else if (error !== KafkaErrorCode.topicAlreadyExists) {
+          this.#faults.set(name, `Topic ${quote(name)} cannot be made: ${message} (code ${error})`);
+        }
       }
+    } catch (error) {
+      // The topics that are there do not wait for it; the next look tries again.
+      note(error);
     }
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Message } from "kafkajs";
 import { startFeed, until } from "../../test/support/feed.ts";
-import { kafkaAvailable, sharedKafka, uniqueTopic } from "../../test/support/kafka.ts";
+import { canRunKafka, produceWithJava } from "../../test/support/kafka-node.ts";
+import { kafkaAvailable, sharedKafka, startKafka, uniqueTopic } from "../../test/support/kafka.ts";
 import { createLogger } from "../logger.ts";
 import { createKafka } from "./client.ts";
 
@@ -217,6 +218,33 @@ describe.skipIf(!kafkaAvailable())("KafkaFeed", () => {
       { value: 1, labels: { reason: "too-large" } },
     ]);
   });
+
+  test.skipIf(!canRunKafka())("reads what Java compressed, by each of Kafka's codecs", async () => {
+    const kafka = await sharedKafka();
+    const topic = uniqueTopic("codecs");
+    await kafka.createTopic(topic, 1);
+    const codecs = ["gzip", "snappy", "lz4", "zstd"] as const;
+    const linesOf = (codec: string): string[] =>
+      Array.from({ length: 300 }, (_, index) => `${codec} ${index} ${"repeats ".repeat(30)}`);
+    for (const codec of codecs) await produceWithJava(kafka.brokers, topic, codec, linesOf(codec));
+    await using running = startFeed(kafka, { topics: [topic] });
+    await until(() => running.feed.isReady());
+    expect(running.values(topic)).toEqual(codecs.flatMap(linesOf));
+  });
+
+  test.skipIf(!canRunKafka())(
+    "F16 an advertised address that cannot be reached is named",
+    async () => {
+      const properties = { "advertised.listeners": "PLAINTEXT://127.0.0.1:1" };
+      await using kafka = await startKafka({ properties });
+      await using running = startFeed(kafka, {
+        topics: ["unreachable"],
+        createTopics: { partitions: 1, replicationFactor: 1 },
+      });
+      await until(() => running.feed.status().lastError?.includes("127.0.0.1:1") === true);
+      expect(running.feed.isReady()).toBe(false);
+    },
+  );
 
   test("a full log holds the feed, and nothing is lost", async () => {
     const kafka = await sharedKafka();
