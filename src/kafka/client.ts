@@ -3,6 +3,7 @@ import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { Kafka, logLevel } from "kafkajs";
 import type { ISocketFactory, LogEntry, RetryOptions, SASLOptions } from "kafkajs";
+import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import type { Logger } from "../logger.ts";
 import { registerCodecs } from "./codecs.ts";
 
@@ -56,7 +57,7 @@ export const CONSUMER_RETRY: RetryOptions = {
 /** A kafkajs client with this project's connection, retry and log settings, and all codecs. */
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   registerCodecs();
-  silenceTimeoutNegativeWarning();
+  mendIdleTimers();
   const { ssl, sasl, ...options } = connectionOptions(config);
   return new Kafka({
     ...options,
@@ -137,19 +138,19 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-let silenced = false;
+let areTimersMended = false;
 
 /**
- * kafkajs schedules with a negative delay, harmlessly, and Bun warns of each: this one warning is
- * dropped, all others go where they went.
+ * Every queue of requests in kafkajs 2.2.4 sets a timer when it is empty, too, with a negative
+ * delay, which fires after a millisecond and sets the next: 1,000 wake-ups a second and
+ * connection, and a TimeoutNegativeWarning. Only what waits needs looking after.
  */
-function silenceTimeoutNegativeWarning(): void {
-  if (silenced) return;
-  silenced = true;
-  const listeners = process.listeners("warning");
-  process.removeAllListeners("warning");
-  process.on("warning", (warning) => {
-    if (warning.name === "TimeoutNegativeWarning") return;
-    for (const listener of listeners) listener(warning);
-  });
+function mendIdleTimers(): void {
+  if (areTimersMended) return;
+  areTimersMended = true;
+  const queue = RequestQueue.prototype;
+  const schedule = queue.scheduleCheckPendingRequests;
+  queue.scheduleCheckPendingRequests = function scheduleWhereSomethingWaits() {
+    if (this.pending.length > 0) schedule.call(this);
+  };
 }

@@ -56,3 +56,10 @@ declare module "kafkajs/src/network/connection.js" {
     authenticate(): Promise<void>;
   }
 }
+
+declare module "kafkajs/src/network/requestQueue/index.js" {
+  export default class RequestQueue {
+    readonly pending: readonly unknown[];
+    scheduleCheckPendingRequests: (this: RequestQueue) => void;
+  }
+}
