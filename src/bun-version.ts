@@ -8,5 +8,3 @@ if (typeof Bun === "undefined" || Bun.semver.order(Bun.version, OLDEST) < 0) {
   );
   process.exit(1);
 }
-
-export {};

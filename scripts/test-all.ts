@@ -1,0 +1,90 @@
+/**
+ * Everything that can be tested on this machine: the checks, then all tests. The last line is the
+ * count alone, `N passed, N failed`, and `, N skipped` where there are any. With CI set, what is
+ * missing is installed first (as root, with apt), and tests that cannot run fail.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Commands that some tests need, and the Debian packages that bring them. */
+const PACKAGES = [
+  { command: "nginx", packages: ["nginx"] },
+  { command: "java", packages: ["default-jre-headless"] },
+  { command: "mvn", packages: ["maven"] },
+  { command: "cc", packages: ["gcc", "libc6-dev"] },
+];
+
+/** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */
+const TESTS_TIMEOUT_MS = 22 * 60_000;
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+if (process.env["CI"] !== undefined) await installMissing();
+await testAll();
+
+async function testAll(): Promise<void> {
+  const isChecked = (await run(["bun", "run", "check"])) === 0;
+  if (!isChecked) process.stdout.write("\nThe checks have failed (bun run check).\n\n");
+  const { passed, failed, skipped } = await runTests();
+  const failures = failed + (isChecked ? 0 : 1);
+  const counts = [`${passed} passed`, `${failures} failed`];
+  if (skipped > 0) counts.push(`${skipped} skipped`);
+  process.stdout.write(`\n${counts.join(", ")}\n`);
+  process.exitCode = failures > 0 ? 1 : 0;
+}
+
+async function installMissing(): Promise<void> {
+  const missing = PACKAGES.filter(({ command }) => Bun.which(command) === null);
+  if (missing.length === 0) return;
+  const isAllowed = process.getuid?.() === 0 && Bun.which("apt-get") !== null;
+  if (!isAllowed) return;
+  await run(["apt-get", "update", "-qq"]);
+  const packages = missing.flatMap((one) => one.packages);
+  await run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...packages]);
+}
+
+async function runTests(): Promise<Counts> {
+  const dir = mkdtempSync(join(tmpdir(), "headgate-tests-"));
+  const report = join(dir, "junit.xml");
+  try {
+    const how = ["--reporter=junit", `--reporter-outfile=${report}`];
+    const code = await run(["bun", "test", ...how, "src", "test"], TESTS_TIMEOUT_MS);
+    const counted = countsOf(report);
+    // What goes wrong outside of tests (a file that does not load, a crash) is in no report.
+    return code === 0 ? counted : { ...counted, failed: Math.max(1, counted.failed) };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** The sums at the head of a JUnit report; a report that is not there counts as a failure. */
+function countsOf(report: string): Counts {
+  try {
+    const [head = ""] = /<testsuites [^>]*>/.exec(readFileSync(report, "utf8")) ?? [];
+    const sum = (name: string): number => Number(new RegExp(` ${name}="(\\d+)"`).exec(head)?.[1]);
+    const [tests, failed, skipped] = [sum("tests"), sum("failures"), sum("skipped")];
+    return { passed: tests - failed - skipped, failed, skipped };
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}
+
+/** Runs a command with our output; resolves with its exit code, 1 where a signal ended it. */
+async function run([name = "", ...rest]: string[], timeoutMs?: number): Promise<number> {
+  // This Bun itself: under npx no other may be there.
+  const command = name === "bun" ? [process.execPath, ...rest] : [name, ...rest];
+  const child = Bun.spawn(command, {
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+  });
+  const code = await child.exited;
+  return child.signalCode === null ? code : 1;
+}
