@@ -111,36 +111,39 @@ export class ByteWriter {
   #length = 0;
 
   int8(value: number): this {
-    this.#buffer.writeInt8(value, this.#grow(1));
+    const at = this.#grow(1);
+    this.#buffer.writeInt8(value, at);
     return this;
   }
 
   int16(value: number): this {
-    this.#buffer.writeInt16BE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeInt16BE(value, at);
     return this;
   }
 
   int32(value: number): this {
-    this.#buffer.writeInt32BE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeInt32BE(value, at);
     return this;
   }
 
   int64(value: number): this {
-    this.#buffer.writeBigInt64BE(BigInt(value), this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeBigInt64BE(BigInt(value), at);
     return this;
   }
 
   unsignedVarint(value: number): this {
     let rest = value;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) {
-      this.#buffer.writeUInt8((rest % 128) + 128, this.#grow(1));
-    }
-    this.#buffer.writeUInt8(rest, this.#grow(1));
-    return this;
+    const digits: number[] = [];
+    for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
+    return this.bytes(Uint8Array.of(...digits, rest));
   }
 
   bytes(value: Uint8Array): this {
-    this.#buffer.set(value, this.#grow(value.byteLength));
+    const at = this.#grow(value.byteLength);
+    this.#buffer.set(value, at);
     return this;
   }
 
@@ -165,6 +168,7 @@ export class ByteWriter {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  /** Makes room, in another buffer perhaps: call it before `#buffer` is read. */
   #grow(length: number): number {
     const start = this.#length;
     this.#length += length;

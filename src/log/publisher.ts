@@ -20,8 +20,9 @@ export interface Coordinates {
  * calls are written in the order in which they were made.
  *
  * It rejects with `publish-queue-full` (nothing was sent), `publish-timeout` or `publish-failed`
- * (`mayBeStored` says whether some of it may be there all the same), `too-large` or
- * `shutting-down`. What was rejected is never sent later.
+ * (`mayBeStored` says whether some of it may be there all the same), `too-large`, `forbidden`,
+ * `topic-not-found`, `invalid-event` (the topic refuses it) or `shutting-down`. What was rejected
+ * is never sent later.
  */
 export interface Publisher {
   publish(records: readonly OutgoingRecord[]): Promise<Coordinates[]>;

@@ -69,6 +69,7 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
     kafka,
     logger: kafkaLogger,
     metrics,
+    topics: config.topics,
     partitionCount: (topic) => opened?.log.topic(topic)?.offsets.length ?? 0,
     timeoutMs: config.publishing.timeoutMs,
   });
