@@ -1,0 +1,168 @@
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "../support/kafka-node.ts";
+import { kafkaAvailable, startKafka, uniqueTopic } from "../support/kafka.ts";
+import { HoppingReader } from "./hopping-reader.ts";
+import { produceNumbered } from "./numbered-records.ts";
+
+const RECORDS = 100_000;
+const READERS = 50;
+const PARTITIONS = 4;
+const AFTERWARDS = 120;
+
+describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
+  test("F2 F6 F19 G2 fifty readers on two instances get 100,000 records once and in order, through killed instances, a killed broker and a re-created topic", async () => {
+    await using kafka = await startKafka({ properties: { "delete.topic.enable": "true" } });
+    const directory = mkdtempSync(join(tmpdir(), "headgate-torture-"));
+    const topics = ["a", "b", "c"].map((name) => uniqueTopic(name));
+    for (const topic of topics) await kafka.createTopic(topic, PARTITIONS);
+    const instances = await Promise.all(
+      ["one", "two"].map(async (name) => {
+        const env = {
+          KAFKA_BROKERS: kafka.brokers.join(","),
+          KAFKA_TOPICS: topics.join(","),
+          DATA_DIR: join(directory, name),
+          PORT: String(await freePort()),
+        };
+        return new Instance(env);
+      }),
+    );
+    const random = seededRandom(4711);
+    const urls = instances.map(({ url }) => url);
+    const readers = Array.from(
+      { length: READERS },
+      () => new HoppingReader({ urls, random, maxStayMs: 3000 }),
+    );
+    try {
+      await Promise.all(instances.map((instance) => instance.start()));
+      const running = readers.map((reader) => reader.run());
+      const producing = Promise.all(
+        ["p1", "p2"].map((name) =>
+          produceNumbered({
+            brokers: kafka.brokers,
+            name,
+            topics,
+            partitions: PARTITIONS,
+            count: RECORDS / 2,
+            batch: 240,
+            pauseMs: 80,
+          }),
+        ),
+      );
+      const received = (): number => readers.reduce((sum, reader) => sum + reader.received, 0);
+      const share = async (part: number): Promise<void> =>
+        until(() => received() >= RECORDS * READERS * part, "progress");
+      const [one, two] = instances;
+      await share(0.1);
+      await one?.kill();
+      await one?.start();
+      await share(0.3);
+      await kafka.kill(1);
+      await kafka.start(1);
+      await share(0.5);
+      await two?.kill();
+      await two?.start();
+      await share(0.7);
+      await one?.kill();
+      await one?.start();
+      await producing;
+      await until(() => readers.every((reader) => reader.received === RECORDS), "all records");
+      expect(readers.flatMap(({ failures }) => failures)).toEqual([]);
+      expect(readers.flatMap(({ resets }) => resets)).toEqual([]);
+
+      const [recreated = ""] = topics;
+      await kafka.deleteTopic(recreated);
+      await kafka.withAdmin(async (admin) => {
+        await until(async () => !(await admin.listTopics()).includes(recreated), "the deletion");
+      });
+      await kafka.createTopic(recreated, PARTITIONS);
+      await produceNumbered({
+        brokers: kafka.brokers,
+        name: "p3",
+        topics,
+        partitions: PARTITIONS,
+        count: AFTERWARDS,
+        batch: AFTERWARDS,
+        pauseMs: 0,
+      });
+      const total = RECORDS + AFTERWARDS;
+      await until(() => readers.every((reader) => reader.received === total), "the new topic");
+      expect(readers.flatMap(({ failures }) => failures)).toEqual([]);
+      for (const { resets } of readers) {
+        expect(resets.map(({ reason, topics: of }) => ({ reason, of }))).toEqual([
+          { reason: "recreated", of: [recreated] },
+        ]);
+      }
+      for (const reader of readers) reader.stop();
+      await Promise.all(running);
+    } catch (error) {
+      for (const { output } of instances) process.stderr.write(output.slice(-3000));
+      const seen = readers.map(({ received: count, resets, failures }) => ({
+        count,
+        resets,
+        failures: failures.slice(0, 3),
+      }));
+      process.stderr.write(JSON.stringify(seen).slice(0, 5000));
+      throw error;
+    } finally {
+      for (const reader of readers) reader.stop();
+      await Promise.all(instances.map((instance) => instance.kill()));
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 300_000);
+});
+
+/** A server process on a port that stays its own over restarts. */
+class Instance {
+  readonly url: string;
+  output = "";
+  readonly #env: Record<string, string>;
+  #process: Bun.Subprocess | undefined;
+
+  constructor(env: Record<string, string>) {
+    this.#env = env;
+    this.url = `http://127.0.0.1:${env["PORT"]}`;
+  }
+
+  async start(): Promise<void> {
+    const child = Bun.spawn(["bun", "src/app.ts"], {
+      env: { ...process.env, ...this.#env },
+      stdout: "pipe",
+      stderr: "ignore",
+    });
+    this.#process = child;
+    void this.#collect(child.stdout);
+    await until(
+      async () => (await fetch(`${this.url}/readyz`).catch(() => undefined))?.ok ?? false,
+      "readiness",
+    );
+  }
+
+  async kill(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const chunk of stream) this.output += Buffer.from(chunk).toString();
+  }
+}
+
+async function until(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + 120_000;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
+    await Bun.sleep(50);
+  }
+}
+
+/** Park and Miller's generator: the same run again, as far as timing allows. */
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
