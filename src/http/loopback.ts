@@ -1,14 +1,14 @@
 import { HeadgateError, quote } from "../errors.ts";
 
 /** What says that a request has come through a proxy: then the peer's address proves nothing. */
-const PROXY_HEADERS = [
+const PROXY_HEADERS = new Set([
   "forwarded",
   "via",
   "x-forwarded-for",
   "x-forwarded-host",
   "x-forwarded-proto",
   "x-real-ip",
-];
+]);
 
 export interface RequestOrigin {
   /** Where the server listens. */
@@ -22,7 +22,7 @@ export interface RequestOrigin {
 export function isLocal({ bindHost, peer, headers }: RequestOrigin): boolean {
   if (!isLoopbackHost(bindHost) || peer === undefined || !isLoopbackHost(peer)) return false;
   for (const name of headers.keys()) {
-    if (name.startsWith("x-forwarded-") || PROXY_HEADERS.includes(name)) return false;
+    if (name.startsWith("x-forwarded-") || PROXY_HEADERS.has(name)) return false;
   }
   return isLoopbackHost(hostName(headers.get("host") ?? ""));
 }
@@ -30,12 +30,15 @@ export function isLocal({ bindHost, peer, headers }: RequestOrigin): boolean {
 /**
  * Refuses a Host that is neither a loopback name nor allowed: DNS rebinding lets any web page reach
  * a server on loopback under the page's own name. Off loopback any name goes, unless a list is set.
+ * Without a Host it is HTTP/1.0, and no browser's.
  */
 export function checkHost(
   { bindHost, headers }: Omit<RequestOrigin, "peer">,
   allowedHosts: readonly string[],
 ): void {
-  const host = hostName(headers.get("host") ?? "");
+  const header = headers.get("host");
+  if (header === null) return;
+  const host = hostName(header);
   if (isLoopbackHost(host) || allowedHosts.includes(host)) return;
   if (!isLoopbackHost(bindHost) && allowedHosts.length === 0) return;
   throw new HeadgateError("forbidden", `Host ${quote(host)} is not served here; see ALLOWED_HOSTS`);

@@ -5,26 +5,40 @@ import type { OutgoingRecord } from "../log/publisher.ts";
 import { hasControlCharacter, isReservedType } from "../sse/event.ts";
 import { topicNotFound } from "./subscribe-query.ts";
 
+/** A number, which `parseJson` turned into an object, is none to a schema; `__proto__`, which zod would drop, is said. */
+function objectOf<T extends z.ZodType>(schema: T): z.ZodPreprocess<T> {
+  return z.preprocess((value, context) => {
+    if (isRawJson(value)) return Number(value.rawJSON);
+    if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__")) {
+      context.addIssue({ code: "custom", path: ["__proto__"], message: "not a name to be used" });
+    }
+    return value;
+  }, schema);
+}
+
 const Targets = z.union([z.string(), z.array(z.string()).min(1).max(100)]);
 
 /** An event as it is published in JSON. Sizes bound what one event can make us hold, beside SSE_MAX_EVENT_BYTES. */
-const PublishedEvent = z.strictObject({
-  topic: z.string().max(249).optional(),
-  type: z.string().max(1024).optional(),
-  key: z.string().nullable().optional(),
-  data: z.unknown(),
-  headers: z
-    .record(z.string().max(1024), z.string())
-    .refine((headers) => Object.keys(headers).length <= 100, "at most 100 headers are allowed")
-    .optional(),
-  to: z
-    .strictObject({
-      user: Targets.optional(),
-      channel: Targets.optional(),
-      client: Targets.optional(),
-    })
-    .optional(),
-});
+const PublishedEvent = objectOf(
+  z.strictObject({
+    topic: z.string().max(249).optional(),
+    type: z.string().max(1024).optional(),
+    key: z.string().nullable().optional(),
+    data: z.unknown(),
+    headers: objectOf(
+      z
+        .record(z.string().max(1024), z.string())
+        .refine((headers) => Object.keys(headers).length <= 100, "at most 100 headers are allowed"),
+    ).optional(),
+    to: objectOf(
+      z.strictObject({
+        user: Targets.optional(),
+        channel: Targets.optional(),
+        client: Targets.optional(),
+      }),
+    ).optional(),
+  }),
+);
 
 export interface PublishContext {
   readonly topics: readonly string[];
@@ -59,6 +73,11 @@ function parseJson(text: string): unknown {
       pointer: "",
     });
   }
+}
+
+function isRawJson(value: unknown): value is { readonly rawJSON: string } {
+  // The cast holds as below.
+  return (JSON as unknown as { isRawJSON: (value: unknown) => boolean }).isRawJSON(value);
 }
 
 /** JSON.rawJSON [ECMA-262, JSON.parse source text access], which TypeScript's library does not know yet. */

@@ -38,6 +38,16 @@ export class Query {
     return value === undefined ? undefined : decode(value, name);
   }
 
+  /** As it came where it does not decode: for a value that is judged later, and not by its form. */
+  anyText(name: string): string | undefined {
+    const value = this.#values.get(name);
+    try {
+      return value && decode(value, name);
+    } catch {
+      return value;
+    }
+  }
+
   /** A comma list, split before it is decoded, so that `%2C` is a comma in an item. */
   list(name: string): string[] | undefined {
     const value = this.#values.get(name);

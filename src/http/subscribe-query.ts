@@ -46,7 +46,9 @@ export function parseStart(
   if (since !== undefined && recent !== undefined) {
     throw badParameter("recent", 'Parameters "since" and "recent" exclude each other; use one');
   }
-  const id = lastEventId || query.text("lastEventId") || undefined;
+  // A header that was sent twice comes joined by commas, which no id holds: the first one counts.
+  const [header = ""] = lastEventId?.split(",", 1) ?? [];
+  const id = header || query.anyText("lastEventId") || undefined;
   return {
     lastEventId: id,
     since,
