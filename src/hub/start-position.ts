@@ -85,7 +85,7 @@ export async function resolveStart(
   for (const [reason, names] of byReason) {
     planned.push({ reason, to: await fallback(reason, names, given, request, reader, context) });
   }
-  const position = planned.reduce((at, { to }) => new Map([...at, ...to]), from);
+  const position = new Map([...from, ...planned.flatMap(({ to }) => [...to])]);
   const resumed = topics.some((topic) => given.has(topic) && verdicts.get(topic)?.kind === "go");
   return { position, resets: applyResets(from, planned, lastEventId), isResumed: resumed };
 }

@@ -47,7 +47,7 @@ export function matchesFilters(subscription: Subscription, event: Event): boolea
 }
 
 /** Whether a targeted event names this subscriber: its user, its client id, or a channel it joined. */
-export function isNamed(
+function isNamed(
   { channels }: Subscription,
   identity: Identity | undefined,
   audience: Audience,

@@ -44,16 +44,6 @@ const RETRY: RetryOptions = {
   retries: 5,
 };
 
-/**
- * For a consumer, which must outlast any outage. With kafkajs's own settings it gives up after
- * half a minute, and its process stays up without it.
- */
-export const CONSUMER_RETRY: RetryOptions = {
-  ...RETRY,
-  retries: 1e9,
-  restartOnFailure: () => Promise.resolve(true),
-};
-
 /** A kafkajs client with this project's connection, retry and log settings, and all codecs. */
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   registerCodecs();

@@ -60,6 +60,14 @@ export function openDatabase({ path, durable }: DatabaseOptions): Database {
   }
 }
 
+/** Copies the write-ahead log back in a thread of its own (`checkpointer.ts`), until terminated. */
+export function startCheckpointer(path: string): Worker {
+  const worker = new Worker(new URL("./checkpointer.ts", import.meta.url).href);
+  worker.postMessage(path);
+  worker.unref();
+  return worker;
+}
+
 /** What a failed write means to the log's users: no room, or no way to write at all. */
 export function logFault(error: unknown, path: string): HeadgateError {
   const code = error instanceof SQLiteError ? (error.code ?? "SQLITE_ERROR") : "unknown";

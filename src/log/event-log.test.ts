@@ -26,11 +26,11 @@ function temporaryDirectory(): string {
 
 function record(
   offset: number,
-  { topic = "t", partition = 0, bytes = 10, timestampMs = 1000 } = {},
+  { topic: name = "t", partition = 0, bytes = 10, timestampMs = 1000 } = {},
 ): RecordEntry {
   return {
     kind: "record",
-    topic,
+    topic: name,
     partition,
     offset,
     timestampMs,

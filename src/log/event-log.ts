@@ -2,7 +2,7 @@ import type { Database } from "bun:sqlite";
 import { EventEmitter } from "node:events";
 import type { HeadgateError } from "../errors.ts";
 import { type CheckpointPlace, Checkpoints } from "./checkpoints.ts";
-import { logFault, openDatabase } from "./database.ts";
+import { logFault, openDatabase, startCheckpointer } from "./database.ts";
 import type { LogEntry } from "./entry.ts";
 import type { Position, TopicPosition } from "./position.ts";
 import {
@@ -211,7 +211,7 @@ export class EventLog implements Disposable {
     return seq;
   }
 
-  /** Blocks of entries that hold a timestamp of at least `ts`; see `hub/start-positions.ts`. */
+  /** Blocks of entries that hold a timestamp of at least `ts`; see `hub/history.ts`. */
   blocksSince(
     ...args: Parameters<Checkpoints["blocksSince"]>
   ): ReturnType<Checkpoints["blocksSince"]> {
@@ -395,11 +395,4 @@ function isNew(entry: LogEntry, head: TopicStates): boolean {
   }
   if (entry.kind === "gap") return entry.next !== next;
   return (entry.kind === "advance" ? entry.next : entry.offset + 1) > next;
-}
-
-function startCheckpointer(path: string): Worker {
-  const worker = new Worker(new URL("./checkpointer.ts", import.meta.url).href);
-  worker.postMessage(path);
-  worker.unref();
-  return worker;
 }

@@ -14,7 +14,7 @@ export interface Truth {
 }
 
 /** Every third record has the type that filtered clients want. */
-export function typeOf(offset: number): string {
+function typeOf(offset: number): string {
   return offset % 3 === 0 ? "wanted" : "other";
 }
 
