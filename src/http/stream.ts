@@ -62,8 +62,8 @@ function directSink(
       if (isClosed) return true;
       // A number where the bytes were taken. A promise where the socket pushes back: they are taken
       // all the same, as a copy, and it resolves when there is room again.
-      const written: unknown = controller.write(bytes);
-      if (!(written instanceof Promise)) return true;
+      const written: number | Promise<number> = controller.write(bytes);
+      if (typeof written === "number") return true;
       written.then(onDrain, onDrain);
       return false;
     },
