@@ -54,8 +54,8 @@ export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<u
     hostname: host,
     port,
     ...(tls && { tls }),
-    // Ours is the lower limit, and answers with a problem; this one only closes what lies.
-    maxRequestBodySize: context.maxBodyBytes * 2 + 65_536,
+    // Ours answers with a problem, Bun's with nothing. What is refused Bun reads on, and keeps none of it.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: async (request, server) => {
       try {
         const response = await answer(context, request, server);

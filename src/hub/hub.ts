@@ -171,6 +171,8 @@ export class Hub implements Disposable {
         this.#cut(subscriber, "client");
       },
     );
+    // It was let in just before the drain began, which knows only those who were there.
+    if (this.#isDraining) this.close(subscriber, "shutdown");
     return subscriber;
   }
 
@@ -305,19 +307,19 @@ export class Hub implements Disposable {
     }
   }
 
+  /** What a subscriber's system events carry; undefined while its start is not decided. */
   #id(subscriber: Subscriber): string | undefined {
-    return currentId(subscriber) ?? this.#fanOut?.id(subscriber.group.subscription.topics);
+    const { activity, group } = subscriber;
+    if (activity.kind !== "live") return currentId(subscriber);
+    return this.#fanOut?.id(group.subscription.topics);
   }
 
   #finish(subscriber: Subscriber): void {
     const { closing } = subscriber;
     if (!closing) return;
-    const id = subscriber.activity.kind === "live" ? this.#id(subscriber) : currentId(subscriber);
     const retry = retryFrame(this.#jitter(this.#options.retryMs));
-    subscriber.write(
-      Buffer.from(retry + systemFrame("close", JSON.stringify(closing), id)),
-      performance.now(),
-    );
+    const frame = systemFrame("close", JSON.stringify(closing), this.#id(subscriber));
+    subscriber.write(Buffer.from(retry + frame), performance.now());
     this.#remove(subscriber, closing.reason);
     subscriber.sink.end();
   }

@@ -99,7 +99,8 @@ export class Readers {
     const cached = point.target ? undefined : this.#pages.get(group.id, point.seq);
     if (cached) return cached;
     const page = readPage(log, point, subscriber, liveSeq());
-    if (page.isShared) this.#pages.set(group.id, point.seq, page);
+    // A page that leads nowhere was made at the log's end: later there is more after its point.
+    if (page.isShared && page.end.seq > point.seq) this.#pages.set(group.id, point.seq, page);
     return page;
   }
 

@@ -1,0 +1,336 @@
+import { expect, test } from "bun:test";
+import { createParser } from "eventsource-parser";
+import { EventLog } from "../log/event-log.ts";
+import type { EndsSource, TopicEnds } from "../log/source.ts";
+import { createLogger } from "../logger.ts";
+import { createMetrics } from "../metrics.ts";
+import { Hub, type HubOptions } from "./hub.ts";
+import type { StartRequest } from "./start-position.ts";
+import type { Sink, Subscriber } from "./subscriber.ts";
+import type { Identity, Subscription } from "./subscription.ts";
+
+/** A hub over a log in memory with the topic `a`, and what it takes to look at it. */
+class Bench implements Disposable {
+  readonly log = new EventLog({ path: ":memory:", durable: false });
+  readonly hub: Hub;
+  /** What the source says of the topic's end; undefined: it does not answer. */
+  end: number | undefined;
+  /** The source answers after this. */
+  answered: Promise<void> = Promise.resolve();
+  readonly #ends: EndsSource = {
+    ends: async (): Promise<TopicEnds[]> => {
+      await this.answered;
+      if (this.end === undefined) throw new Error("Kafka is away");
+      return [{ topic: "a", tag: "t", starts: [0], ends: [this.end] }];
+    },
+  };
+
+  constructor(options: Partial<HubOptions> = {}) {
+    this.hub = new Hub({
+      logger: createLogger("silent"),
+      metrics: createMetrics(),
+      heartbeatMs: 60_000,
+      retryMs: 1000,
+      flushMs: 0,
+      maxAgeMs: 0,
+      maxStallMs: 60_000,
+      cleanupMs: 20,
+      ...options,
+    });
+    this.log.append([{ kind: "topic", topic: "a", tag: "t", offsets: [0] }]);
+  }
+
+  attach(aheadConfirmMs = 0): this {
+    this.hub.attach({ log: this.log, ends: this.#ends, aheadConfirmMs });
+    return this;
+  }
+
+  append(
+    offset: number,
+    { type = "x", bytes = 10, user }: { type?: string; bytes?: number; user?: string } = {},
+  ): void {
+    this.log.append([
+      {
+        kind: "record",
+        topic: "a",
+        partition: 0,
+        offset,
+        timestampMs: 1,
+        timestampType: "create",
+        key: null,
+        value: Buffer.from(String(offset).padEnd(bytes, "-")),
+        headers: [
+          ["type", Buffer.from(type)],
+          ...(user === undefined ? [] : [["headgate-user", Buffer.from(user)] as const]),
+        ],
+      },
+    ]);
+  }
+
+  subscribe(
+    subscription: Partial<Subscription> = {},
+    start: Partial<StartRequest> = {},
+    identity: Partial<Identity> = {},
+  ): Peer {
+    const peer = new Peer();
+    peer.subscriber = this.hub.subscribe({
+      subscription: {
+        topics: ["a"],
+        types: undefined,
+        keys: undefined,
+        channels: new Set(),
+        envelope: false,
+        ...subscription,
+      },
+      identity: { clientId: "c", user: undefined, username: undefined, ...identity },
+      start: { lastEventId: undefined, since: undefined, recent: undefined, ...start },
+      sink: peer,
+    });
+    return peer;
+  }
+
+  [Symbol.dispose](): void {
+    this.hub[Symbol.dispose]();
+    this.log[Symbol.dispose]();
+  }
+}
+
+/** A peer that takes bytes until it is told to push back. */
+class Peer implements Sink {
+  readonly events: { event: string; data: string; id: string | undefined }[] = [];
+  readonly writes: number[] = [];
+  subscriber: Subscriber | undefined;
+  pushesBack = false;
+  ending: "end" | "drop" | undefined;
+  readonly #parser = createParser({
+    onEvent: ({ event = "message", data, id }) => this.events.push({ event, data, id }),
+  });
+
+  write(bytes: Uint8Array): boolean {
+    this.writes.push(bytes.byteLength);
+    this.#parser.feed(Buffer.from(bytes).toString());
+    return !this.pushesBack;
+  }
+
+  end(): void {
+    this.ending = "end";
+  }
+
+  drop(): void {
+    this.ending = "drop";
+  }
+
+  named(event: string): { event: string; data: string; id: string | undefined }[] {
+    return this.events.filter((each) => each.event === event);
+  }
+
+  async until(isTrue: () => boolean): Promise<void> {
+    const deadlineMs = performance.now() + 3000;
+    while (!isTrue()) {
+      if (performance.now() > deadlineMs) {
+        throw new Error(
+          `Not so: ${String(isTrue)}; seen: ${this.events.map((e) => e.event).join(" ")}`,
+        );
+      }
+      await new Promise(setImmediate);
+    }
+  }
+
+  live(): Promise<void> {
+    return this.until(() => this.named("live").length > 0);
+  }
+}
+
+test("an event too large for one write reaches who was caught up just before it", async () => {
+  using bench = new Bench().attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  bench.append(0, { bytes: 100_000 });
+  await peer.until(() => peer.named("x").length === 1);
+  expect(Math.max(...peer.writes)).toBeLessThanOrEqual(65_536);
+  bench.append(1);
+  await peer.until(() => peer.named("x").length === 2);
+});
+
+test("an event for one user reaches a subscriber that was caught up just before it", async () => {
+  using bench = new Bench().attach();
+  const peer = bench.subscribe({}, {}, { user: "alice" });
+  const other = bench.subscribe({}, {}, { user: "bob" });
+  await Promise.all([peer.live(), other.live()]);
+  bench.append(0, { user: "alice" });
+  bench.append(1);
+  await other.until(() => other.named("x").length === 1);
+  await peer.until(() => peer.named("x").length === 2);
+  expect(other.named("x")[0]?.data).toStartWith("1");
+});
+
+test("who pushes back as soon as it is caught up gets the rest when it takes bytes again", async () => {
+  using bench = new Bench().attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  peer.pushesBack = true;
+  bench.append(0);
+  await peer.until(() => peer.named("x").length === 1);
+  bench.append(1);
+  bench.append(2);
+  peer.pushesBack = false;
+  if (peer.subscriber) bench.hub.onDrain(peer.subscriber);
+  await peer.until(() => peer.named("x").length === 3);
+});
+
+test("E11 heartbeats of a filter that matches nothing carry the position as it moves", async () => {
+  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  const peer = bench.subscribe({ types: { exact: new Set(["never"]), prefixes: [] } });
+  await peer.live();
+  bench.append(0);
+  bench.append(1);
+  await peer.until(() => peer.named("heartbeat").some(({ id }) => id === "1~a~t~2"));
+  expect(peer.named("x")).toEqual([]);
+});
+
+test("B8 a position beyond the log is held with heartbeats that carry it, while the source does not answer", async () => {
+  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  const lastEventId = "1~a~t~5";
+  const peer = bench.subscribe({}, { lastEventId });
+  await peer.until(() => peer.named("heartbeat").length >= 2);
+  expect(peer.named("reset")).toEqual([]);
+  expect(peer.named("connection")[0]?.id).toBeUndefined();
+  expect(peer.named("heartbeat").map(({ id }) => id)).toContain(lastEventId);
+});
+
+test("B8 a position within the topic but beyond the log is held, and goes on without a gap or a repeat", async () => {
+  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  bench.end = 10;
+  const peer = bench.subscribe({}, { lastEventId: "1~a~t~2" });
+  await peer.until(() => peer.named("heartbeat").length >= 1);
+  expect(peer.named("connection")[0]?.id).toBe("1~a~t~2");
+  expect(peer.named("live")).toEqual([]);
+  for (const offset of [0, 1, 2, 3]) bench.append(offset);
+  await peer.live();
+  expect(peer.named("x").map(({ data }) => data[0])).toEqual(["2", "3"]);
+  expect(peer.named("heartbeat").every(({ id }) => id === "1~a~t~2")).toBe(true);
+});
+
+test("B8 a position is ahead only once the source has said so twice", async () => {
+  using bench = new Bench().attach(100);
+  bench.end = 0;
+  const startedMs = performance.now();
+  const peer = bench.subscribe({}, { lastEventId: "1~a~t~5" });
+  await peer.until(() => peer.named("reset").length > 0);
+  expect(performance.now() - startedMs).toBeGreaterThanOrEqual(100);
+  expect(peer.named("reset")[0]).toMatchObject({ id: "1~a~t~0" });
+  expect(JSON.parse(peer.named("reset")[0]?.data ?? "")).toMatchObject({ reason: "ahead" });
+});
+
+test("a subscriber that waits for the server to be ready is held, and its heartbeats claim no position", async () => {
+  using bench = new Bench({ heartbeatMs: 30 });
+  bench.append(0);
+  const peer = bench.subscribe({}, { since: "earliest" });
+  await peer.until(
+    () => peer.named("connection").length === 1 && peer.named("heartbeat").length > 0,
+  );
+  bench.attach();
+  await peer.live();
+  expect(peer.named("x")).toHaveLength(1);
+  expect(peer.named("heartbeat")[0]?.id).toBeUndefined();
+});
+
+test("heartbeats claim no position before the start is decided, so that no reset can be missed", async () => {
+  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  bench.append(0);
+  const answer = Promise.withResolvers<void>();
+  bench.answered = answer.promise;
+  const peer = bench.subscribe({}, { lastEventId: "not an id" });
+  await peer.until(() => peer.named("heartbeat").length >= 2);
+  bench.end = 1;
+  answer.resolve();
+  await peer.live();
+  expect(peer.named("heartbeat")[0]?.id).toBeUndefined();
+  expect(peer.events.find(({ id }) => id !== undefined)?.event).toBe("reset");
+});
+
+test("G1 a subscriber that comes in the middle of a drain is told, not cut at its end", async () => {
+  using bench = new Bench().attach();
+  const early = bench.subscribe();
+  await early.live();
+  const drained = bench.hub.drain(200);
+  const late = bench.subscribe();
+  await drained;
+  for (const peer of [early, late]) {
+    expect(peer.events.at(-1)).toMatchObject({
+      event: "close",
+      data: '{"reason":"shutdown","reconnect":true}',
+    });
+    expect(peer.ending).toBe("end");
+  }
+});
+
+test("G1 a drain ends a half-written event before it says close", async () => {
+  using bench = new Bench().attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  peer.pushesBack = true;
+  bench.append(0, { bytes: 200_000 });
+  await peer.until(() => peer.writes.includes(65_536));
+  const drained = bench.hub.drain(3000);
+  await new Promise(setImmediate);
+  expect(peer.named("close")).toEqual([]);
+  peer.pushesBack = false;
+  // The peer takes the rest whenever it is asked to.
+  const draining = setInterval(() => peer.subscriber && bench.hub.onDrain(peer.subscriber), 5);
+  await drained;
+  clearInterval(draining);
+  expect(peer.events.map(({ event }) => event)).toEqual(["connection", "live", "x", "close"]);
+  expect(peer.events.at(-1)?.id).toBe("1~a~t~1");
+});
+
+test("E1 who takes nothing for too long is dropped, and counted as stalled", async () => {
+  const metrics = createMetrics();
+  using bench = new Bench({ metrics, maxStallMs: 50 }).attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  peer.pushesBack = true;
+  bench.append(0);
+  await peer.until(() => peer.ending === "drop");
+  expect(bench.hub.size).toBe(0);
+  expect(await metrics.registry.getSingleMetricAsString("sse_streams_closed_total")).toInclude(
+    'reason="stalled"} 1',
+  );
+});
+
+test("a stream ends at 80 to 100% of its greatest age, with close after a whole event", async () => {
+  using bench = new Bench({ maxAgeMs: 200 }).attach();
+  const startedMs = performance.now();
+  const peer = bench.subscribe();
+  await peer.until(() => peer.ending === "end");
+  expect(performance.now() - startedMs).toBeWithin(160, 320);
+  expect(peer.events.at(-1)).toEqual({
+    event: "close",
+    data: '{"reason":"max-age","reconnect":true}',
+    id: "1~a~t~0",
+  });
+});
+
+test("receivers are counted once each, whatever names them", () => {
+  using bench = new Bench().attach();
+  bench.subscribe();
+  bench.subscribe({ channels: new Set(["news"]) }, {}, { user: "alice", clientId: "c1" });
+  bench.subscribe({ types: { exact: new Set(["other"]), prefixes: [] } }, {}, { user: "alice" });
+  const count = (headers: Record<string, string>): number =>
+    bench.hub.receivers([
+      {
+        topic: "a",
+        key: null,
+        value: Buffer.from("x"),
+        headers: Object.entries(headers).map(
+          ([name, value]) => [name, Buffer.from(value)] as const,
+        ),
+      },
+    ]);
+  expect(count({})).toBe(2);
+  expect(count({ type: "other" })).toBe(3);
+  expect(count({ "headgate-user": "alice" })).toBe(1);
+  expect(count({ "headgate-user": "alice", type: "other" })).toBe(2);
+  expect(count({ "headgate-channel": "news", "headgate-client": "c1" })).toBe(1);
+  expect(count({ "headgate-user": "nobody" })).toBe(0);
+});
