@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Client, Instance, type Truth } from "./world.ts";
 
 type Action =
-  | { kind: "produce"; topic: number; partition: number; count: number }
+  | { kind: "produce" | "lose"; topic: number; partition: number; count: number }
   | { kind: "feed"; instance: number; topic: number; partition: number; count: number }
   | { kind: "notice" | "restart"; instance: number }
   | { kind: "trim"; instance: number; count: number }
@@ -31,6 +31,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("notice", "restart"), instance }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("trim"), instance, count }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose"), topic, partition, count }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("recreate", "grow"), topic }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("connect"), client, instance }) },
   {
@@ -44,12 +45,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 /** How many times `bun test` runs the model; MODEL_RUNS makes it more. */
 const RUNS = Number(Bun.env["MODEL_RUNS"] ?? 150);
 
-test("B7 B9 B10 F5 F6 F19 F20 a client gets each matching event once and in order, or is told truly that it cannot, over any instances", async () => {
+test("B7 B9 B10 F5 F6 F7 F19 F20 a client gets each matching event once and in order, or is told truly that it cannot, over any instances", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 120 }), async (actions) => {
       const directory = mkdtempSync(join(tmpdir(), "headgate-model-"));
       const truth: Truth = {
-        topics: new Map(TOPICS.map((name) => [name, { tag: `${name[0]}0`, ends: [0, 0] }])),
+        topics: new Map(TOPICS.map((name) => [name, freshTopic(`${name[0]}0`)])),
       };
       const instances = [0, 1, 2].map((n) => new Instance(truth, join(directory, `${n}.db`)));
       const clients = [
@@ -81,6 +82,10 @@ interface World {
 
 let incarnations = 0;
 
+function freshTopic(tag: string): { tag: string; ends: number[]; starts: number[] } {
+  return { tag, ends: [0, 0], starts: [0, 0] };
+}
+
 async function perform(step: Action, { truth, instances, clients }: World): Promise<void> {
   const topicOf = "topic" in step ? truth.topics.get(TOPICS[step.topic] ?? "") : undefined;
   const name = "topic" in step ? (TOPICS[step.topic] ?? "") : "";
@@ -90,6 +95,12 @@ async function perform(step: Action, { truth, instances, clients }: World): Prom
     case "produce":
       if (topicOf?.ends[step.partition] !== undefined) {
         topicOf.ends[step.partition] = (topicOf.ends[step.partition] ?? 0) + step.count;
+      }
+      break;
+    case "lose":
+      if (topicOf?.ends[step.partition] !== undefined) {
+        const start = (topicOf.starts[step.partition] ?? 0) + step.count;
+        topicOf.starts[step.partition] = Math.min(start, topicOf.ends[step.partition] ?? 0);
       }
       break;
     case "feed":
@@ -106,10 +117,13 @@ async function perform(step: Action, { truth, instances, clients }: World): Prom
       break;
     case "recreate":
       incarnations += 1;
-      truth.topics.set(name, { tag: `${name[0]}${incarnations}`, ends: [0, 0] });
+      truth.topics.set(name, freshTopic(`${name[0]}${incarnations}`));
       break;
     case "grow":
-      if (topicOf && topicOf.ends.length < 4) topicOf.ends.push(0);
+      if (topicOf && topicOf.ends.length < 4) {
+        topicOf.ends.push(0);
+        topicOf.starts.push(0);
+      }
       break;
     case "connect":
       if (one) who?.connect(one);

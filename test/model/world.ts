@@ -8,9 +8,9 @@ import type { EndsSource } from "../../src/log/source.ts";
 import { createLogger } from "../../src/logger.ts";
 import { createMetrics } from "../../src/metrics.ts";
 
-/** What Kafka would hold: per topic its tag, and how many records each partition has. */
+/** What Kafka would hold: per topic its tag, and per partition its first offset and its end. */
 export interface Truth {
-  readonly topics: Map<string, { tag: string; ends: number[] }>;
+  readonly topics: Map<string, { tag: string; ends: number[]; starts: number[] }>;
 }
 
 /** Every third record has the type that filtered clients want. */
@@ -76,8 +76,10 @@ export class Instance {
     const truth = this.#truth.topics.get(topic);
     const state = this.log.topic(topic);
     if (!truth || state?.tag !== truth.tag) return;
-    const from = state.offsets[partition];
-    if (from === undefined) return;
+    const position = state.offsets[partition];
+    if (position === undefined) return;
+    const from = Math.max(position, truth.starts[partition] ?? 0);
+    if (from > position) this.log.append([{ kind: "gap", topic, partition, next: from }]);
     const to = Math.min(truth.ends[partition] ?? 0, from + count);
     const records = Array.from({ length: Math.max(0, to - from) }, (_, i) =>
       recordAt(topic, truth.tag, partition, from + i),
@@ -108,7 +110,7 @@ export class Instance {
         topics.flatMap((topic) => {
           const truth = this.#truth.topics.get(topic);
           return truth
-            ? [{ topic, tag: truth.tag, starts: truth.ends.map(() => 0), ends: [...truth.ends] }]
+            ? [{ topic, tag: truth.tag, starts: truth.starts, ends: [...truth.ends] }]
             : [];
         }),
     };
