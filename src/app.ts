@@ -2,6 +2,7 @@ import "./bun-version.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { type Config, helpText, parseConfig } from "./config.ts";
 import { HeadgateError } from "./errors.ts";
+import { isLoopbackHost } from "./http/loopback.ts";
 import { type Headgate, startHeadgate } from "./headgate.ts";
 import { createLogger } from "./logger.ts";
 
@@ -35,6 +36,9 @@ function run(): void {
   process.stderr.write(firstScreen(headgate.url, config));
 }
 
+/** What letting go of files and sockets may take beyond the grace. */
+const OVERTIME_MS = 2000;
+
 /** The first signal drains, the second one exits at once. */
 function stopOnSignals(
   headgate: Headgate,
@@ -45,7 +49,9 @@ function stopOnSignals(
   const stop = (signal: NodeJS.Signals): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
-    logger.info({ signal, graceMs: config.server.shutdownGraceMs }, "server is stopping");
+    const graceMs = config.server.shutdownGraceMs;
+    logger.info({ signal, graceMs }, "server is stopping");
+    setTimeout(() => process.exit(1), graceMs + OVERTIME_MS).unref();
     headgate.stop().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -63,7 +69,7 @@ function firstScreen(url: string, { kafka, topics, log, server, who }: Config): 
     ? `Kafka at ${kafka.brokers.join(", ")}`
     : `the embedded log in ${log.dataDir}`;
   const isOpen = who.allowAnonymousPublish || who.allowAnonymousUsers;
-  const isLocal = ["127.0.0.1", "localhost", "::1"].includes(server.host);
+  const isLocal = isLoopbackHost(server.host);
   return `
   Headgate ${packageJson.version} streams ${topics.join(", ")} from ${from}
 

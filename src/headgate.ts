@@ -86,7 +86,13 @@ export function startHeadgate(config: Config, logger: Logger): Headgate {
         },
       ]),
     async stop() {
-      await Promise.all([hub.drain(serverConfig.shutdownGraceMs), source.publisher.close()]);
+      const graceMs = serverConfig.shutdownGraceMs;
+      // Publishes under way are awaited, and then answered.
+      await Promise.race([
+        Promise.all([hub.drain(graceMs), source.publisher.close()]),
+        Bun.sleep(graceMs),
+      ]);
+      await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
       await server.stop(true);
       hub[Symbol.dispose]();
       await source.close();
@@ -107,6 +113,9 @@ function listen(options: Parameters<typeof serve>[0]): Bun.Server<undefined> {
     );
   }
 }
+
+/** How long the last answers may take to leave. */
+const ANSWER_MS = 500;
 
 /** Files that are kept for everything but streams. */
 const RESERVED_FILES = 256;

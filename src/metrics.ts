@@ -49,6 +49,10 @@ export function createMetrics(): Metrics {
     resets: labelled("sse_resets_total", "Reset events sent", "reason"),
     eventsSent: counter("sse_events_sent_total", "Events written to subscribers"),
     bytesSent: counter("sse_bytes_sent_total", "Bytes written to subscribers"),
-    published: labelled("headgate_published_total", "Events published over HTTP or in process", "result"),
+    published: labelled(
+      "headgate_published_total",
+      "Events published over HTTP or in process",
+      "result",
+    ),
   };
 }

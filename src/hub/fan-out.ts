@@ -15,6 +15,8 @@ export interface FanOutOptions {
   readonly groups: () => Iterable<Group>;
   /** Called when a live subscriber must read for itself from `point` on. */
   readonly onBehind: (subscriber: Subscriber, point: ReadingPoint) => void;
+  /** Called once for each record whose type cannot be shown. */
+  readonly onTypeLeftOut: () => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
 }
 
@@ -76,6 +78,7 @@ export class FanOut {
         this.#leaveLarge(delivery);
       }
       this.#seq = entry.seq;
+      if (events[i]?.isTypeLeftOut) this.#options.onTypeLeftOut();
     }
     this.#write(views);
     return this.#seq < log.headSeq;

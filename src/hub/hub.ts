@@ -128,6 +128,7 @@ export class Hub implements Disposable {
         subscriber.group.live.delete(subscriber);
         readers.start(subscriber, point);
       },
+      onTypeLeftOut: () => this.#options.metrics.typesLeftOut.inc(),
       onSent,
     });
     this.#source = source;

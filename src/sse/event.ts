@@ -18,6 +18,8 @@ export interface Event {
   readonly audience: Audience | undefined;
   /** Whether the value is shown as text: UTF-8 without NUL. Anything else is shown as base64. */
   readonly isText: boolean;
+  /** Whether the record names a type that cannot be shown. */
+  readonly isTypeLeftOut: boolean;
 }
 
 /** Names of system events, and those that EventSource or this protocol give a meaning: never a record's type. */
@@ -51,10 +53,12 @@ export function hasControlCharacter(text: string): boolean {
 /** What subscribers see of an entry of kind `record` or `skipped`. */
 export function toEvent(entry: StoredEntry): Event {
   const isText = entry.value !== null && isUtf8(entry.value) && !entry.value.includes(0);
+  const named = namedType(entry.headers);
   return {
     entry,
     isText,
-    type: entry.reason === "undecodable" ? undefined : eventType(entry, isText),
+    isTypeLeftOut: named.isLeftOut,
+    type: entry.reason === "undecodable" ? undefined : eventType(entry, named.type, isText),
     key: entry.key === null ? undefined : Buffer.from(entry.key).toString(),
     audience: audienceOf(entry),
   };
@@ -74,10 +78,9 @@ export function namedType(headers: StoredEntry["headers"]): {
   return isShown ? { type, isLeftOut: false } : { type: undefined, isLeftOut: true };
 }
 
-function eventType(entry: StoredEntry, isText: boolean): string {
+function eventType(entry: StoredEntry, named: string | undefined, isText: boolean): string {
   if (entry.kind === "record" && entry.value === null) return "delete";
-  const { type } = namedType(entry.headers);
-  return type ?? (isText || entry.kind === "skipped" ? "message" : "binary");
+  return named ?? (isText || entry.kind === "skipped" ? "message" : "binary");
 }
 
 function audienceOf({ headers }: StoredEntry): Audience | undefined {
