@@ -62,10 +62,10 @@ export function positionOf({ state, target }: Pick<ReadingPoint, "state" | "targ
   return target ? laterOf(state, target.position) : state;
 }
 
-/** Who reads: what it asked for, and who it is. */
+/** Who reads: what it asked for, and who it is; undefined is nobody in particular. */
 export interface Reader {
   readonly subscription: Subscription;
-  readonly identity: Identity;
+  readonly identity: Identity | undefined;
 }
 
 /**

@@ -14,7 +14,7 @@ const MAX_LIMIT = 1000;
 const MAX_BYTES = 8 << 20;
 
 /** Nobody in particular: look-ups show what names nobody, and the channels that were asked for. */
-const NOBODY = { clientId: "", user: undefined, username: undefined };
+const NOBODY = undefined;
 
 /** GET /events/recent: the newest events, newest first. */
 export const recentRoute: Route = {
@@ -31,7 +31,7 @@ export const recentRoute: Route = {
       let truncated = false;
       const search = newestEvents(log, { subscription, identity: NOBODY }, (event) => {
         const envelope = envelopeOf(event);
-        bytes += envelope.length;
+        bytes += Buffer.byteLength(envelope);
         truncated = bytes > MAX_BYTES && envelopes.length > 0;
         if (truncated) return "enough";
         envelopes.push(envelope);
