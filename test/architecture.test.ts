@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   "headgate.ts": {
     all: [...BASE, "config.ts", "log", "hub", "publishing.ts", "http", "sources"],
   },
-  "app.ts": { all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts"] },
+  "app.ts": { all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts", "http"] },
 };
 
 interface Allowed {
