@@ -96,7 +96,8 @@ function answer(
 }
 
 function findRoute(url: string): { route: Route; path: RouteRequest["path"] } {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
+  // Without a Host (HTTP/1.0) Bun has no origin to put before the path.
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("//") + 2);
   const [path = "/"] = (start === -1 ? "/" : url.slice(start)).split(/[?#]/, 1);
   const parts = path.length <= MAX_PATH_LENGTH ? path.split("/") : [];
   for (const route of ROUTES) {

@@ -25,9 +25,12 @@ const APP = join(import.meta.dir, "../../src/app.ts");
 /** Quiet, on a free port, in memory: what most tests want. */
 const DEFAULTS: Settings = { PORT: "0", DATA_DIR: ":memory:", LOG_LEVEL: "info" };
 
-/** Starts the process, and does not wait: for starts that fail. */
-export function spawnServer(settings: Settings = {}): Omit<ServerProcess, "url" | "port"> {
-  const process_ = Bun.spawn([process.execPath, APP], {
+/** Starts the process, and does not wait: for starts that fail. `prefix` is a command that runs it. */
+export function spawnServer(
+  settings: Settings = {},
+  prefix: readonly string[] = [],
+): Omit<ServerProcess, "url" | "port"> {
+  const process_ = Bun.spawn([...prefix, process.execPath, APP], {
     // Nothing of this process's own environment: a setting there would change what is tested.
     env: { PATH: process.env["PATH"] ?? "", ...DEFAULTS, ...settings },
     stdin: "ignore",
@@ -50,8 +53,8 @@ export function spawnServer(settings: Settings = {}): Omit<ServerProcess, "url" 
 }
 
 /** Starts the process, and waits until it is ready. */
-export async function startServer(settings: Settings = {}): Promise<ServerProcess> {
-  const server = spawnServer(settings);
+export async function startServer(...args: Parameters<typeof spawnServer>): Promise<ServerProcess> {
+  const server = spawnServer(...args);
   let hasExited = false;
   void server.exited.then(() => (hasExited = true));
   const address = (): RegExpExecArray | null =>

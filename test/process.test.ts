@@ -1,0 +1,211 @@
+import { expect, test } from "bun:test";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { until } from "./support/feed.ts";
+import { RawPeer, stalledReader } from "./support/peers.ts";
+import { metric, publish, spawnServer, startServer, temporaryDirectory } from "./support/server.ts";
+import { TestSubscriber } from "./support/subscriber.ts";
+
+const isLong = process.env["CI"] === "true" || process.env["LONG"] === "1";
+
+test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and each open one ends after a whole event", async () => {
+  await using server = await startServer({ SHUTDOWN_GRACE: "3000" });
+  const peers = await Promise.all(
+    Array.from({ length: 300 }, () => RawPeer.subscribe(server.port)),
+  );
+  for (const { stream } of peers) await stream.first("live");
+  await publish(server.url, { data: "x".repeat(50_000) });
+  const startedMs = performance.now();
+  server.kill("SIGTERM");
+  await until(async () => (await fetch(`${server.url}/readyz`)).status === 503);
+  expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+  await using late = await TestSubscriber.open(server.url);
+  await late.ended();
+  expect(late.events).toMatchObject([
+    { event: "close", data: '{"reason":"shutdown","reconnect":true}' },
+  ]);
+  const refused = await fetch(`${server.url}/events`, { headers: { Accept: "*/*" } });
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ type: "/errors/shutting-down" });
+  expect(await server.exited).toBe(0);
+  expect(performance.now() - startedMs).toBeLessThan(3500);
+  const closedMs: number[] = [];
+  for (const { stream, body } of peers) {
+    await stream.ended();
+    expect(stream.events.map(({ event }) => event)).toEqual([
+      ...["connection", "live", "message"],
+      "close",
+    ]);
+    expect(stream.retries).toHaveLength(2);
+    expect(body).toEndWith("\n\n");
+    closedMs.push(stream.events.at(-1)?.atMs ?? 0);
+  }
+  // They do not all come back at once.
+  expect(Math.max(...closedMs) - Math.min(...closedMs)).toBeGreaterThan(1000);
+}, 30_000);
+
+test.concurrent("G2 a second signal ends the process at once, whatever the grace", async () => {
+  await using server = await startServer({ SHUTDOWN_GRACE: "60000", SSE_MAX_STALL: "60000" });
+  await using stalled = await stalledReader(server.port);
+  for (let i = 0; i < 30; i += 1) await publish(server.url, { data: "x".repeat(50_000) });
+  server.kill("SIGTERM");
+  await until(() => server.stdout().includes("server is stopping"));
+  const startedMs = performance.now();
+  server.kill("SIGTERM");
+  expect(await server.exited).not.toBe(0);
+  expect(performance.now() - startedMs).toBeLessThan(2000);
+  expect(stalled.stream.named("close")).toEqual([]);
+}, 20_000);
+
+test.concurrent("G1 a stalled stream does not hold the end beyond the grace", async () => {
+  await using server = await startServer({ SHUTDOWN_GRACE: "500", SSE_MAX_STALL: "60000" });
+  await using stalled = await stalledReader(server.port);
+  for (let i = 0; i < 30; i += 1) await publish(server.url, { data: "x".repeat(50_000) });
+  const startedMs = performance.now();
+  server.kill("SIGTERM");
+  expect(await server.exited).toBe(0);
+  expect(performance.now() - startedMs).toBeLessThan(2500);
+  expect(stalled.stream.records.length).toBeLessThan(30);
+}, 20_000);
+
+test.concurrent("G3 what was acknowledged while the server stopped is there when it is back", async () => {
+  using directory = temporaryDirectory();
+  const settings = { DATA_DIR: directory.path, SHUTDOWN_GRACE: "1000" };
+  const acknowledged: string[] = [];
+  await using server = await startServer(settings);
+  let isStopped = false;
+  const posters = Array.from({ length: 8 }, async (_, poster) => {
+    for (let i = 0; !isStopped; i += 1) {
+      const text = `${poster}-${i}`;
+      const answer = await publish(server.url, { data: text }).catch(() => undefined);
+      if (answer?.status === 200) acknowledged.push(text);
+      else if (answer?.status === 503) {
+        expect(await answer.json()).toMatchObject({ mayBeStored: false });
+      }
+    }
+  });
+  await until(() => acknowledged.length > 50);
+  server.kill("SIGTERM");
+  expect(await server.exited).toBe(0);
+  isStopped = true;
+  await Promise.all(posters);
+  await using again = await startServer(settings);
+  await using all = await TestSubscriber.live(again.url, "/events?since=earliest");
+  const stored = all.records.map(({ data }) => JSON.parse(data) as string);
+  expect(new Set(stored).size).toBe(stored.length);
+  expect(acknowledged.filter((text) => !stored.includes(text))).toEqual([]);
+}, 20_000);
+
+test.concurrent("G12 a quiet stream lives longer than any default idle timeout", async () => {
+  await using server = await startServer({ SSE_HEARTBEAT_INTERVAL: "60000" });
+  await using subscriber = await TestSubscriber.live(server.url);
+  await expectStillOpen(subscriber, 12_500);
+  await publish(server.url, { data: "still here" });
+  expect((await subscriber.recordsUpTo(1))[0]?.data).toBe('"still here"');
+}, 30_000);
+
+test.concurrent.skipIf(!isLong)(
+  "G12 a quiet stream lives longer than a minute",
+  async () => {
+    await using server = await startServer({ SSE_HEARTBEAT_INTERVAL: "120000" });
+    await using subscriber = await TestSubscriber.live(server.url);
+    await expectStillOpen(subscriber, 70_000);
+    await publish(server.url, { data: "still here" });
+    await subscriber.recordsUpTo(1);
+  },
+  90_000,
+);
+
+/** Time passing is what is tested here. */
+async function expectStillOpen(subscriber: TestSubscriber, ms: number): Promise<void> {
+  const hasEnded = await subscriber.ended({ deadlineMs: ms }).then(
+    () => true,
+    () => false,
+  );
+  expect(hasEnded).toBe(false);
+}
+
+test.concurrent("G10 the start refuses unknown variables and malformed values, all at once", async () => {
+  await using server = spawnServer({
+    SSE_HEARTBEET_INTERVAL: "1000",
+    SSE_MAX_STALL: "soon",
+    DATA_RETENTION: "1 week",
+  });
+  expect(await server.exited).toBe(1);
+  for (const word of [
+    "SSE_HEARTBEET_INTERVAL",
+    "SSE_HEARTBEAT_INTERVAL",
+    "SSE_MAX_STALL",
+    "soon",
+  ]) {
+    expect(server.stderr()).toInclude(word);
+  }
+  expect(server.stderr()).toInclude("DATA_RETENTION");
+  expect(server.stderr()).not.toInclude("    at ");
+});
+
+test.concurrent("a port that is taken ends the start with exit code 1 and what to do", async () => {
+  await using first = await startServer();
+  await using second = spawnServer({ PORT: String(first.port) });
+  expect(await second.exited).toBe(1);
+  expect(second.stderr()).toInclude(`Cannot listen on 127.0.0.1:${first.port}`);
+});
+
+test.concurrent("a second process on the same DATA_DIR is refused, and disturbs nothing", async () => {
+  using directory = temporaryDirectory();
+  await using first = await startServer({ DATA_DIR: directory.path });
+  await using second = spawnServer({ DATA_DIR: directory.path });
+  expect(await second.exited).toBe(1);
+  expect(second.stderr()).toInclude(
+    `DATA_DIR ${directory.path} is in use by another Headgate process`,
+  );
+  expect((await publish(first.url, { data: 1 })).status).toBe(200);
+});
+
+test.concurrent("G11 a DATA_DIR that cannot be made ends the start with exit code 1 and what to do", async () => {
+  using directory = temporaryDirectory();
+  const file = join(directory.path, "file");
+  writeFileSync(file, "");
+  await using server = spawnServer({ DATA_DIR: join(file, "data") });
+  expect(await server.exited).toBe(1);
+  expect(server.stderr()).toInclude("cannot be written");
+  expect(server.stderr()).toInclude("DATA_DIR=:memory:");
+});
+
+test.concurrent.skipIf(process.getuid?.() !== 0)(
+  "G11 the server works as a user without rights, and a directory it cannot write is told",
+  async () => {
+    using directory = temporaryDirectory();
+    chmodSync(directory.path, 0o755);
+    const readOnly = join(directory.path, "read-only");
+    mkdirSync(readOnly);
+    const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    await using refused = spawnServer({ DATA_DIR: readOnly }, asNobody);
+    expect(await refused.exited).toBe(1);
+    expect(refused.stderr()).toInclude(`DATA_DIR ${readOnly} cannot be written`);
+    await using server = await startServer(
+      { DATA_DIR: ":memory:", TMPDIR: "/nonexistent" },
+      asNobody,
+    );
+    expect((await publish(server.url, { data: 1 })).status).toBe(200);
+    expect(await metric(server.url, 'headgate_published_total{result="ok"}')).toBe(1);
+  },
+  20_000,
+);
+
+test.concurrent("G8 an HTTP/1.0 request, with and without a Host, gets a stream that its end closes", async () => {
+  await using server = await startServer({
+    SSE_MAX_CONNECTION_AGE: "600",
+    SSE_CLEANUP_INTERVAL: "20",
+  });
+  for (const host of ["", "Host: localhost\r\n"]) {
+    await using peer = await RawPeer.send(server.port, `GET /events HTTP/1.0\r\n${host}\r\n`);
+    await peer.stream.first("live");
+    expect(peer.status).toBe(200);
+    expect(peer.head).not.toMatch(/transfer-encoding/i);
+    await publish(server.url, { data: "old" });
+    expect((await peer.stream.recordsUpTo(1))[0]?.data).toBe('"old"');
+    await peer.stream.ended();
+    expect(peer.stream.events.at(-1)?.event).toBe("close");
+  }
+}, 30_000);
