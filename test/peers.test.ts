@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { until } from "./support/feed.ts";
 import { halfOpenPeer, RawPeer, stalledReader } from "./support/peers.ts";
 import { metric, publish, type ServerProcess, startServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+
+setDefaultTimeout(30_000);
 
 // A process of its own: what peers do to it, they do not do to the test.
 let server: ServerProcess;
