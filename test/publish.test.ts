@@ -61,7 +61,7 @@ test("an array is published in the order given, each event with its coordinates"
   expect((await subscriber.recordsUpTo(2)).map(({ data }) => data)).toEqual(["1", "3"]);
 });
 
-test("an array with one bad event publishes nothing", async () => {
+test("D6 an array with one bad event publishes nothing", async () => {
   const before = await (await fetch(`${server.url}/kafka/status`)).text();
   for (const bad of [
     {},
