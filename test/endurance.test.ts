@@ -12,7 +12,7 @@ interface Coordinates {
 }
 
 const ROUNDS = 20;
-const isLong = process.env["CI"] === "true" || process.env["LONG"] === "1";
+const isLong = process.env["CI"] !== undefined || process.env["LONG"] === "1";
 
 // Side by side: the quiet streams only wait.
 test.concurrent(`G2 after ${ROUNDS} times kill -9 under load each acknowledged event is there once, and each subscriber got it once`, async () => {

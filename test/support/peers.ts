@@ -110,7 +110,6 @@ export async function stalledReader(port: number, target = "/events"): Promise<R
 // <asm-generic/socket.h>
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
-const SO_DETACH_FILTER = 27;
 
 /**
  * A subscriber whose cable is pulled: a filter on its socket drops every segment that arrives, so
@@ -125,11 +124,6 @@ export async function halfOpenPeer(port: number): Promise<RawPeer> {
   const program = new BigUint64Array([1n, BigInt(ptr(instruction))]);
   setSocketOption(descriptorOf(peer.socket), SO_ATTACH_FILTER, program);
   return peer;
-}
-
-/** The cable is back. */
-export function reconnectCable({ socket }: RawPeer): void {
-  setSocketOption(descriptorOf(socket), SO_DETACH_FILTER, new BigUint64Array([0n, 0n]));
 }
 
 function setSocketOption(fd: number, option: number, value: BigUint64Array): void {
