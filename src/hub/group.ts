@@ -13,6 +13,8 @@ export class Group {
   readonly members = new Set<Subscriber>();
   /** Those that are caught up, and take the shared bytes of each turn. */
   readonly live = new Set<Subscriber>();
+  /** When shared bytes last went out to all who are live (monotonic, ms). */
+  lastWriteMs = 0;
 
   constructor(id: number, key: string, subscription: Subscription) {
     this.id = id;

@@ -47,6 +47,8 @@ export interface Source {
   readonly ends: EndsSource;
   /** Between the two answers of `ends` that make a position `ahead`. */
   readonly aheadConfirmMs: number;
+  /** Stores what waits to be stored: called before each turn, so that the turn delivers it too. */
+  readonly flush?: () => void;
 }
 
 export interface SubscribeRequest {
@@ -262,6 +264,7 @@ export class Hub implements Disposable {
     this.#isTurnDue = true;
     const run = (): void => {
       this.#isTurnDue = false;
+      this.#source?.flush?.();
       if (this.#fanOut?.turn()) this.#scheduleTurn();
       this.#readers?.onAppended();
     };
@@ -292,7 +295,8 @@ export class Hub implements Disposable {
     const dueMs = nowMs - this.#options.heartbeatMs;
     for (const subscriber of this.#subscribers) {
       if (subscriber.lastWriteMs > dueMs || subscriber.blockedSinceMs !== undefined) continue;
-      const { activity } = subscriber;
+      const { activity, group } = subscriber;
+      if (activity.kind === "live" && group.lastWriteMs > dueMs) continue;
       if (activity.kind === "reading" && activity.written > 0) continue;
       this.#writeSystem(subscriber, systemFrame("heartbeat", "", this.#id(subscriber)), nowMs);
     }

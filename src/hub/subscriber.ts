@@ -52,7 +52,7 @@ export class Subscriber {
   /** When the stream has reached its age (monotonic, ms). */
   readonly endsAtMs: number;
   activity: Activity;
-  /** When bytes last went out (monotonic, ms). */
+  /** When bytes of its own last went out (monotonic, ms); shared ones count in its group. */
   lastWriteMs: number;
   /** Since when the peer has pushed back; undefined while it takes bytes. */
   blockedSinceMs: number | undefined;

@@ -56,21 +56,22 @@ export class EmbeddedPublisher implements Publisher {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Coordinates[]>();
-    if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+    if (this.#waiting.length === 0) setImmediate(() => this.flush());
     this.#waiting.push({ records, resolve, reject });
     return promise;
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#flush();
+    this.flush();
   }
 
   isConnected(): boolean {
     return !this.#isClosed && !this.#log.fault;
   }
 
-  #flush(): void {
+  /** Stores what waits now. While turns are long, publishes would else miss the one that comes next. */
+  flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     if (waiting.length === 0) return;

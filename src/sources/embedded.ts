@@ -11,7 +11,12 @@ export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions
   const retention = startRetention(log, { ...config.log, logger });
   return {
     // The log is its own authority: what it says once it would say again.
-    ready: Promise.resolve({ log, ends: embeddedEnds(log), aheadConfirmMs: 0 }),
+    ready: Promise.resolve({
+      log,
+      ends: embeddedEnds(log),
+      aheadConfirmMs: 0,
+      flush: () => publisher.flush(),
+    }),
     publisher,
     missing: () => [],
     degraded: () => (log.fault ? ["disk"] : []),
