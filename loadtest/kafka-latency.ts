@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   });
   let stopped: Promise<PublisherResult> | undefined;
   let stop = (): void => {};
-  const options = { connections, seconds, sample: 10, warmup: WARMUP_S, drain: DRAIN_S };
+  const options = { connections, seconds, sample: 20, warmup: WARMUP_S, drain: DRAIN_S };
   const { subscribers, serverCpuSeconds, othersCores } = await measure(server, options, {
     onOpen: () => {
       const limit = seconds + WARMUP_S + 30;

@@ -36,6 +36,9 @@ function run(): void {
   process.stderr.write(firstScreen(headgate.url, config));
 }
 
+/** How soon after a signal another one is the same one again. */
+const ECHO_MS = 50;
+
 /** What letting go of files and sockets may take beyond the grace. */
 const OVERTIME_MS = 2000;
 
@@ -45,10 +48,15 @@ function stopOnSignals(
   config: Config,
   logger: ReturnType<typeof createLogger>,
 ): void {
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   const stop = (signal: NodeJS.Signals): void => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
+    if (stoppingSinceMs !== undefined) {
+      // Ctrl-C under npx comes twice: from the terminal, and passed on by `bun run`.
+      const isEcho = signal === "SIGINT" && performance.now() - stoppingSinceMs < ECHO_MS;
+      if (!isEcho) process.exit(1);
+      return;
+    }
+    stoppingSinceMs = performance.now();
     const graceMs = config.server.shutdownGraceMs;
     logger.info({ signal, graceMs }, "server is stopping");
     setTimeout(() => process.exit(1), graceMs + OVERTIME_MS).unref();

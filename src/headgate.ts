@@ -43,7 +43,10 @@ export function startHeadgate(config: Config, logger: Logger): Headgate {
     hub.attach(opened);
     logger.info("server is ready");
   });
-  ready.catch((error: unknown) => logger.error({ err: error }, "source could not be opened"));
+  let isStopping = false;
+  ready.catch((error: unknown) => {
+    if (!isStopping) logger.error({ err: error }, "source could not be opened");
+  });
   const publishing = new Publishing({
     publisher: source.publisher,
     hub,
@@ -86,6 +89,7 @@ export function startHeadgate(config: Config, logger: Logger): Headgate {
         },
       ]),
     async stop() {
+      isStopping = true;
       const graceMs = serverConfig.shutdownGraceMs;
       // Publishes under way are awaited, and then answered.
       await Promise.race([

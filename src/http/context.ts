@@ -1,4 +1,3 @@
-import type { KafkaStatus } from "./routes/kafka-status.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
@@ -23,6 +22,25 @@ export interface HttpContext {
   /** What works only in part. */
   readonly degraded: () => readonly string[];
   readonly kafkaStatus: () => KafkaStatus;
+}
+
+/** How the server and Kafka (or the embedded log) get on. */
+export interface KafkaStatus {
+  readonly mode: "kafka" | "embedded";
+  readonly producer: { readonly connected: boolean };
+  readonly consumer: {
+    readonly connected: boolean;
+    readonly groupId: string | null;
+    readonly lastError?: string;
+    readonly partitions: readonly {
+      readonly topic: string;
+      readonly partition: number;
+      /** Read next. */
+      readonly offset: number;
+      readonly highWatermark: number;
+      readonly lag: number;
+    }[];
+  };
 }
 
 /** One request on its way to a route. */

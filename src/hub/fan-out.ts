@@ -6,7 +6,7 @@ import type { Group } from "./group.ts";
 import type { GroupIndex } from "./group-index.ts";
 import { MovingPosition } from "./moving-position.ts";
 import { fitsWrite, isEvent, isPersonal, type ReadingPoint } from "./page.ts";
-import { resetFrame, resetReasonOf } from "./reset.ts";
+import { resetFrame, type ResetReason, resetReasonOf } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface FanOutOptions {
@@ -17,6 +17,7 @@ export interface FanOutOptions {
   readonly onBehind: (subscriber: Subscriber, point: ReadingPoint) => void;
   /** Called once for each record whose type cannot be shown. */
   readonly onTypeLeftOut: () => void;
+  readonly onReset: (reason: ResetReason, subscribers: number) => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
 }
 
@@ -149,6 +150,7 @@ export class FanOut {
           position,
         };
         view.add([resetFrame(reset)], viewGroups, 0);
+        for (const { live } of viewGroups) this.#options.onReset(reason, live.size);
       } else {
         view.add([Buffer.from(`id: ${position}\n`), bodyFor(view)], viewGroups, 1);
       }

@@ -334,3 +334,29 @@ test("receivers are counted once each, whatever names them", () => {
   expect(count({ "headgate-channel": "news", "headgate-client": "c1" })).toBe(1);
   expect(count({ "headgate-user": "nobody" })).toBe(0);
 });
+
+test("nothing comes before `connection`, however long the stream is held", async () => {
+  using bench = new Bench({ heartbeatMs: 40 });
+  const peer = bench.subscribe();
+  await peer.until(() => peer.named("heartbeat").length >= 2);
+  expect(peer.events[0]?.event).toBe("connection");
+});
+
+test("resets are counted for each subscriber that gets one, at the start and while it is open", async () => {
+  const metrics = createMetrics();
+  using bench = new Bench({ metrics }).attach();
+  bench.append(0);
+  const reader = bench.subscribe({}, { since: "earliest" });
+  const live = [bench.subscribe(), bench.subscribe()];
+  bench.subscribe({}, { lastEventId: "garbage" });
+  reader.pushesBack = true;
+  await Promise.all(live.map((peer) => peer.live()));
+  bench.log.append([{ kind: "gap", topic: "a", partition: 0, next: 5 }]);
+  await Promise.all(live.map((peer) => peer.until(() => peer.named("reset").length === 1)));
+  reader.pushesBack = false;
+  if (reader.subscriber) bench.hub.onDrain(reader.subscriber);
+  await reader.until(() => reader.named("reset").length === 1);
+  const counts = await metrics.registry.getSingleMetricAsString("sse_resets_total");
+  expect(counts).toInclude('reason="malformed"} 1');
+  expect(counts).toInclude('reason="lost"} 4');
+});

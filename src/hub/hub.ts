@@ -1,6 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
 import type { OutgoingRecord } from "../log/publisher.ts";
-import type { EndsSource } from "../log/source.ts";
 import { placeEntry } from "../log/stored-entry.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
@@ -12,6 +10,8 @@ import { Group } from "./group.ts";
 import { GroupIndex } from "./group-index.ts";
 import { openStream } from "./opening.ts";
 import { Readers } from "./readers.ts";
+import type { ResetReason } from "./reset.ts";
+import type { Source } from "./source.ts";
 import type { StartRequest } from "./start-position.ts";
 import {
   type CloseReason,
@@ -39,16 +39,6 @@ export interface HubOptions {
   readonly cleanupMs: number;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
-}
-
-/** Where events come from. */
-export interface Source {
-  readonly log: EventLog;
-  readonly ends: EndsSource;
-  /** Between the two answers of `ends` that make a position `ahead`. */
-  readonly aheadConfirmMs: number;
-  /** Stores what waits to be stored: called before each turn, so that the turn delivers it too. */
-  readonly flush?: () => void;
 }
 
 export interface SubscribeRequest {
@@ -113,6 +103,7 @@ export class Hub implements Disposable {
   attach(source: Source): void {
     const { log } = source;
     const onSent = this.#countSent;
+    const onReset = this.#countReset;
     const readers = new Readers({
       log,
       turns: this.#turns,
@@ -120,6 +111,7 @@ export class Hub implements Disposable {
       onCaughtUp: (subscriber) => this.#join(subscriber),
       onClosing: (subscriber) => this.#finish(subscriber),
       onBroken: (subscriber) => this.#cut(subscriber, "stalled"),
+      onReset,
       onSent,
     });
     const fanOut = new FanOut({
@@ -131,6 +123,7 @@ export class Hub implements Disposable {
         readers.start(subscriber, point);
       },
       onTypeLeftOut: () => this.#options.metrics.typesLeftOut.inc(),
+      onReset,
       onSent,
     });
     this.#source = source;
@@ -162,7 +155,7 @@ export class Hub implements Disposable {
       turns: this.#turns,
       attached: this.#attached.promise,
       liveSeq: () => this.#fanOut?.seq ?? 0,
-      onReset: (reason) => metrics.resets.inc({ reason }),
+      onReset: this.#countReset,
     });
     opened.then(
       (point) => {
@@ -254,6 +247,10 @@ export class Hub implements Disposable {
     this.#readers = undefined;
   }
 
+  readonly #countReset = (reason: ResetReason, subscribers: number): void => {
+    this.#options.metrics.resets.inc({ reason }, subscribers);
+  };
+
   readonly #countSent = ({ events, bytes }: { events: number; bytes: number }): void => {
     if (events > 0) this.#options.metrics.eventsSent.inc(events);
     this.#options.metrics.bytesSent.inc(bytes);
@@ -294,7 +291,12 @@ export class Hub implements Disposable {
     const nowMs = performance.now();
     const dueMs = nowMs - this.#options.heartbeatMs;
     for (const subscriber of this.#subscribers) {
-      if (subscriber.lastWriteMs > dueMs || subscriber.blockedSinceMs !== undefined) continue;
+      if (
+        !subscriber.isGreeted ||
+        subscriber.lastWriteMs > dueMs ||
+        subscriber.blockedSinceMs !== undefined
+      )
+        continue;
       const { activity, group } = subscriber;
       if (activity.kind === "live" && group.lastWriteMs > dueMs) continue;
       if (activity.kind === "reading" && activity.written > 0) continue;

@@ -3,7 +3,7 @@ import type { EventLog } from "../log/event-log.ts";
 import { formatPosition, hasReached, type Position } from "../log/position.ts";
 import { systemFrame } from "../sse/frame.ts";
 import type { FairTurns } from "./fair-turns.ts";
-import type { Source } from "./hub.ts";
+import type { Source } from "./source.ts";
 import type { ReadingPoint } from "./page.ts";
 import { type ResetReason, resetFrame } from "./reset.ts";
 import { resolveStart, type Start, type StartRequest } from "./start-position.ts";
@@ -15,7 +15,7 @@ export interface OpeningContext {
   readonly attached: Promise<Source>;
   /** How far live subscribers have been served. */
   readonly liveSeq: () => number;
-  readonly onReset: (reason: ResetReason) => void;
+  readonly onReset: (reason: ResetReason, subscribers: number) => void;
 }
 
 /** How long the `connection` event waits for the id that it should carry. */
@@ -47,6 +47,7 @@ export async function openStream(
       Buffer.from(connectionFrame(subscriber, isResumed, undefined)),
       performance.now(),
     );
+    subscriber.isGreeted = true;
   }
   const { source, start } = await resolved.catch((error: unknown) => {
     if (signal.aborted) return { source: undefined, start: undefined };
@@ -57,9 +58,10 @@ export async function openStream(
   const frames = isEarly ? [Buffer.from(connectionFrame(subscriber, start.isResumed, first))] : [];
   for (const reset of start.resets) {
     frames.push(Buffer.from(resetFrame(reset)));
-    context.onReset(reset.reason);
+    context.onReset(reset.reason, 1);
   }
   if (frames.length > 0) subscriber.write(Buffer.concat(frames), performance.now());
+  subscriber.isGreeted = true;
   return readingPoint(source, start.position, subscriber, context.liveSeq());
 }
 

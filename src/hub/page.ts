@@ -10,7 +10,7 @@ import type { StoredEntry } from "../log/stored-entry.ts";
 import { type Audience, toEvent } from "../sse/event.ts";
 import { encodeBody } from "../sse/frame.ts";
 import { MovingPosition } from "./moving-position.ts";
-import { resetFrame, resetReasonOf } from "./reset.ts";
+import { resetFrame, type ResetReason, resetReasonOf } from "./reset.ts";
 import { type Identity, isFor, type Subscription } from "./subscription.ts";
 
 /**
@@ -37,6 +37,8 @@ export interface ReadingPoint {
 export interface Page {
   readonly bytes: Uint8Array;
   readonly events: number;
+  /** The reasons of the `reset` events in it. */
+  readonly resets: readonly ResetReason[];
   /** Where to read on after it. */
   readonly end: ReadingPoint;
   /** Whether every subscriber of the group at the same point gets the same bytes. */
@@ -83,6 +85,7 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
   let { seq, target } = from;
   let bytes = 0;
   let events = 0;
+  const resets: ResetReason[] = [];
   let isShared = target === undefined;
   const id = (): string =>
     target
@@ -111,7 +114,10 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
     const requested = reason ? id() : "";
     position.advance(entry);
     if (target) target = remainingTarget(target, entry.topic, position, reason !== undefined);
-    if (reason) push(resetFrame({ reason, topics: [entry.topic], requested, position: id() }));
+    if (reason) {
+      resets.push(reason);
+      push(resetFrame({ reason, topics: [entry.topic], requested, position: id() }));
+    }
     if (body) {
       push(Buffer.from(`id: ${id()}\n`));
       push(body);
@@ -120,7 +126,7 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
     seq = entry.seq;
   }
   const end = { seq, state: position.snapshot(topics), target };
-  return { bytes: Buffer.concat(chunks), events, end, isShared };
+  return { bytes: Buffer.concat(chunks), events, resets, end, isShared };
 }
 
 /** Whether an entry is shown as an event (if to anybody). */

@@ -10,7 +10,7 @@ import {
   type Target,
 } from "./page.ts";
 import { PageCache } from "./page-cache.ts";
-import { applyResets, type PlannedReset, resetFrame } from "./reset.ts";
+import { applyResets, type PlannedReset, resetFrame, type ResetReason } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface ReadersOptions {
@@ -23,6 +23,7 @@ export interface ReadersOptions {
   readonly onClosing: (subscriber: Subscriber) => void;
   /** Called where a subscriber's half-written event is gone from the log. */
   readonly onBroken: (subscriber: Subscriber) => void;
+  readonly onReset: (reason: ResetReason, subscribers: number) => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
 }
 
@@ -62,7 +63,7 @@ export class Readers {
   #step(subscriber: Subscriber): boolean {
     const { activity } = subscriber;
     if (activity.kind !== "reading" || subscriber.blockedSinceMs !== undefined) return false;
-    const { log, onBroken, onClosing, onSent } = this.#options;
+    const { log, onBroken, onClosing, onReset, onSent } = this.#options;
     const isBetweenEvents = activity.written === 0;
     if (subscriber.closing && isBetweenEvents) {
       onClosing(subscriber);
@@ -78,6 +79,7 @@ export class Readers {
     activity.written += piece.byteLength;
     const isWhole = activity.written >= page.bytes.byteLength;
     if (isWhole) {
+      for (const reason of page.resets) onReset(reason, 1);
       activity.point = page.end;
       activity.written = 0;
       activity.page = undefined;
@@ -114,10 +116,12 @@ export class Readers {
 
   /** The log let go of what came next: each topic that lost something goes on from what is held. */
   #resetLagged(subscriber: Subscriber, { state, target }: ReadingPoint): boolean {
-    const { log } = this.#options;
+    const { log, onReset } = this.#options;
     const base = log.positionAt(log.baseSeq);
     const from = positionOf({ state, target });
-    const frames = applyResets(from, lagResets(from, base, target)).map(resetFrame);
+    const resets = applyResets(from, lagResets(from, base, target));
+    for (const { reason } of resets) onReset(reason, 1);
+    const frames = resets.map(resetFrame);
     const held = new Map([...base].filter(([topic]) => from.has(topic)));
     subscriber.activity = {
       kind: "reading",

@@ -56,6 +56,8 @@ export class Subscriber {
   lastWriteMs: number;
   /** Since when the peer has pushed back; undefined while it takes bytes. */
   blockedSinceMs: number | undefined;
+  /** Whether the `connection` event is out: nothing may come before it. */
+  isGreeted = false;
   /** Events sent before the `live` event; undefined once that is sent. */
   replayed: number | undefined = 0;
   /** Set when the stream must end after a whole event. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config.ts";
-import type { Source } from "../hub/hub.ts";
+import type { Source } from "../hub/source.ts";
 import { describeKafkaError } from "../kafka/client.ts";
 import { KafkaFeed } from "../kafka/feed.ts";
 import { KafkaMetadata } from "../kafka/metadata.ts";

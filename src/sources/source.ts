@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
-import type { KafkaStatus } from "../http/routes/kafka-status.ts";
-import type { Source } from "../hub/hub.ts";
+import type { KafkaStatus } from "../http/context.ts";
+import type { Source } from "../hub/source.ts";
 import type { DataDir } from "../log/data-dir.ts";
 import type { Publisher } from "../log/publisher.ts";
 import type { Logger } from "../logger.ts";

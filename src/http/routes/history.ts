@@ -1,6 +1,6 @@
 import { HeadgateError } from "../../errors.ts";
 import { newestEvents } from "../../hub/history.ts";
-import type { Source } from "../../hub/hub.ts";
+import type { Source } from "../../hub/source.ts";
 import { isEvent } from "../../hub/page.ts";
 import { isFor } from "../../hub/subscription.ts";
 import { envelopeOf } from "../../sse/envelope.ts";
@@ -67,9 +67,9 @@ export const lookUpRoute: Route = {
 
 const NUMBER = /^(?:0|[1-9]\d{0,15})$/;
 
-function sourceOf({ hub, missing }: HttpContext): Source {
+function sourceOf({ hub }: HttpContext): Source {
   if (hub.source) return hub.source;
-  throw new HeadgateError("not-ready", `The server is not ready: ${missing().join("; ")}`);
+  throw new HeadgateError("not-ready", "The server is not ready yet; /readyz says why");
 }
 
 /** JSON that is text already: its numbers keep their digits. */

@@ -1,0 +1,12 @@
+import type { EventLog } from "../log/event-log.ts";
+import type { EndsSource } from "../log/source.ts";
+
+/** Where events come from. */
+export interface Source {
+  readonly log: EventLog;
+  readonly ends: EndsSource;
+  /** Between the two answers of `ends` that make a position `ahead`. */
+  readonly aheadConfirmMs: number;
+  /** Stores what waits to be stored: called before each turn, so that the turn delivers it too. */
+  readonly flush?: () => void;
+}
