@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../support/kafka-node.ts";
 import { kafkaAvailable, startKafka, uniqueTopic } from "../support/kafka.ts";
+import { until } from "../support/feed.ts";
+import { type ServerProcess, type Settings, startServer } from "../support/server.ts";
 import { HoppingReader } from "./hopping-reader.ts";
 import { produceNumbered } from "./numbered-records.ts";
 
@@ -53,7 +55,7 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
       );
       const received = (): number => readers.reduce((sum, reader) => sum + reader.received, 0);
       const share = async (part: number): Promise<void> =>
-        until(() => received() >= RECORDS * READERS * part, "progress");
+        waitFor(() => received() >= RECORDS * READERS * part, "progress");
       const [one, two] = instances;
       await share(0.1);
       await one?.kill();
@@ -68,14 +70,14 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
       await one?.kill();
       await one?.start();
       await producing;
-      await until(() => readers.every((reader) => reader.received === RECORDS), "all records");
+      await waitFor(() => readers.every((reader) => reader.received === RECORDS), "all records");
       expect(readers.flatMap(({ failures }) => failures)).toEqual([]);
       expect(readers.flatMap(({ resets }) => resets)).toEqual([]);
 
       const [recreated = ""] = topics;
       await kafka.deleteTopic(recreated);
       await kafka.withAdmin(async (admin) => {
-        await until(async () => !(await admin.listTopics()).includes(recreated), "the deletion");
+        await waitFor(async () => !(await admin.listTopics()).includes(recreated), "the deletion");
       });
       await kafka.createTopic(recreated, PARTITIONS);
       await produceNumbered({
@@ -88,7 +90,7 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
         pauseMs: 0,
       });
       const total = RECORDS + AFTERWARDS;
-      await until(() => readers.every((reader) => reader.received === total), "the new topic");
+      await waitFor(() => readers.every((reader) => reader.received === total), "the new topic");
       expect(readers.flatMap(({ failures }) => failures)).toEqual([]);
       for (const { resets } of readers) {
         expect(resets.map(({ reason, topics: of }) => ({ reason, of }))).toEqual([
@@ -117,45 +119,30 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
 /** A server process on a port that stays its own over restarts. */
 class Instance {
   readonly url: string;
-  output = "";
-  readonly #env: Record<string, string>;
-  #process: Bun.Subprocess | undefined;
+  readonly #settings: Settings;
+  #server: ServerProcess | undefined;
 
-  constructor(env: Record<string, string>) {
-    this.#env = env;
-    this.url = `http://127.0.0.1:${env["PORT"]}`;
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.url = `http://127.0.0.1:${settings["PORT"]}`;
+  }
+
+  get output(): string {
+    return this.#server?.stdout() ?? "";
   }
 
   async start(): Promise<void> {
-    const child = Bun.spawn(["bun", "src/app.ts"], {
-      env: { ...process.env, ...this.#env },
-      stdout: "pipe",
-      stderr: "ignore",
-    });
-    this.#process = child;
-    void this.#collect(child.stdout);
-    await until(
-      async () => (await fetch(`${this.url}/readyz`).catch(() => undefined))?.ok ?? false,
-      "readiness",
-    );
+    this.#server = await startServer(this.#settings);
   }
 
   async kill(): Promise<void> {
-    this.#process?.kill("SIGKILL");
-    await this.#process?.exited;
-  }
-
-  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const chunk of stream) this.output += Buffer.from(chunk).toString();
+    this.#server?.kill("SIGKILL");
+    await this.#server?.exited;
   }
 }
 
-async function until(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 120_000;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
-    await Bun.sleep(50);
-  }
+function waitFor(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  return until(isTrue, { deadlineMs: 120_000, describe: () => `Waited in vain for ${what}` });
 }
 
 /** Park and Miller's generator: the same run again, as far as timing allows. */
