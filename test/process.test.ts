@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { until } from "./support/feed.ts";
 import { RawPeer, stalledReader } from "./support/peers.ts";
@@ -181,4 +182,51 @@ test.concurrent("G8 an HTTP/1.0 request, with and without a Host, gets a stream 
     await peer.stream.ended();
     expect(peer.stream.events.at(-1)?.event).toBe("close");
   }
+});
+
+test.concurrent("E8 without file descriptors left the server lives, its streams go on, and it accepts again when there are some", async () => {
+  // 64 streams, and 256 files for all else.
+  await using server = await startServer({}, ["prlimit", "--nofile=320:320"]);
+  expect(server.stdout()).toInclude("streams are limited by the open files limit");
+  const peers = await Promise.all(Array.from({ length: 64 }, () => RawPeer.subscribe(server.port)));
+  for (const { stream } of peers) await stream.first("live");
+  const refused = await fetch(`${server.url}/events`, { headers: { Accept: "*/*" } });
+  expect(refused.status).toBe(503);
+  // With a first byte: the kernel hands over nobody who has sent nothing.
+  const idle = await Promise.all(
+    Array.from({ length: 400 }, () => RawPeer.send(server.port, "GET /")),
+  );
+  // Over a connection of its own: one that was kept would be served all the same.
+  const isAccepting = async (): Promise<boolean> => {
+    const response = Promise.withResolvers<boolean>();
+    const socket = createConnection(server.port, "127.0.0.1");
+    socket.on("error", () => response.resolve(false));
+    socket.once("data", () => response.resolve(true));
+    socket.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const timer = setTimeout(() => response.resolve(false), 500);
+    const isAnswered = await response.promise;
+    clearTimeout(timer);
+    socket.destroy();
+    return isAnswered;
+  };
+  expect(await isAccepting()).toBe(false);
+  for (const { socket } of idle) socket.destroy();
+  await until(isAccepting);
+  expect((await publish(server.url, { data: "after" })).status).toBe(200);
+  for (const { stream } of peers) await stream.first("message");
+  for (const peer of peers) await peer[Symbol.asyncDispose]();
+});
+
+test.concurrent("G4 an event loop that stood still goes on: streams live, heartbeats come, nothing is missed", async () => {
+  await using server = await startServer({ SSE_HEARTBEAT_INTERVAL: "200" });
+  await using subscriber = await TestSubscriber.live(server.url);
+  process.kill(server.pid, "SIGSTOP");
+  const published = publish(server.url, { data: "while it stood still" });
+  await Bun.sleep(2000);
+  const beats = subscriber.named("heartbeat").length;
+  process.kill(server.pid, "SIGCONT");
+  expect((await published).status).toBe(200);
+  await subscriber.recordsUpTo(1);
+  await subscriber.until(() => subscriber.named("heartbeat").length > beats + 1);
+  expect((await fetch(`${server.url}/livez`)).status).toBe(200);
 });

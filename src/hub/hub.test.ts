@@ -360,3 +360,40 @@ test("resets are counted for each subscriber that gets one, at the start and whi
   expect(counts).toInclude('reason="malformed"} 1');
   expect(counts).toInclude('reason="lost"} 4');
 });
+
+test("F10 the same record at two offsets is two events", async () => {
+  using bench = new Bench().attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  bench.append(0);
+  bench.log.append(
+    bench.log.after(1, 1).map((entry) => ({
+      kind: "record" as const,
+      topic: "a",
+      partition: 0,
+      offset: 1,
+      timestampMs: entry.timestampMs,
+      timestampType: entry.timestampType,
+      key: entry.key,
+      value: entry.value,
+      headers: entry.headers,
+    })),
+  );
+  await peer.until(() => peer.named("x").length === 2);
+  expect(peer.named("x").map(({ id }) => id)).toEqual(["1~a~t~1", "1~a~t~2"]);
+  expect(peer.named("x")[0]?.data).toBe(peer.named("x")[1]?.data);
+});
+
+test("what arrives within SSE_FLUSH_INTERVAL leaves in one write", async () => {
+  using bench = new Bench({ flushMs: 100 }).attach();
+  const peer = bench.subscribe();
+  await peer.live();
+  const writes = peer.writes.length;
+  for (let offset = 0; offset < 5; offset += 1) {
+    bench.append(offset);
+    await new Promise(setImmediate);
+  }
+  expect(peer.named("x")).toHaveLength(0);
+  await peer.until(() => peer.named("x").length === 5);
+  expect(peer.writes).toHaveLength(writes + 1);
+});
