@@ -90,8 +90,8 @@ export function startHeadgate(config: Config, logger: Logger): Headgate {
       ]),
     async stop() {
       isStopping = true;
-      const graceMs = serverConfig.shutdownGraceMs;
-      // Publishes under way are awaited, and then answered.
+      // Publishes under way are awaited, and then answered, all within the grace.
+      const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
       await Promise.race([
         Promise.all([hub.drain(graceMs), source.publisher.close()]),
         Bun.sleep(graceMs),
