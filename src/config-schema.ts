@@ -115,7 +115,7 @@ export const VARIABLES = {
   ),
   KAFKA_GROUP_ID: given(
     "Kafka",
-    "Prefix of the consumer group; each instance adds a suffix of its own.",
+    "Prefix of the name under which `/kafka/status` shows this instance's reader; each adds a suffix of its own. No consumer group is joined.",
     "headgate",
     value.kafkaName,
   ),

@@ -15,7 +15,6 @@ export type ErrorCode =
   | "unsupported-media-type"
   | "too-large"
   | "forbidden"
-  | "too-many-connections"
   | "overloaded"
   | "shutting-down"
   | "publish-queue-full"

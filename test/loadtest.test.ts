@@ -17,6 +17,9 @@ const PostedEvents = z.array(
   z.object({ data: z.object({ t: z.number(), n: z.number(), p: z.string() }) }),
 );
 
+/** Events as the server's are, for longer than any test takes. */
+const FLOOR = { rate: 500, bytes: 100, idBytes: 24, paceMs: 5, seconds: 60 };
+
 const stops: (() => Promise<void> | void)[] = [];
 
 afterEach(async () => {
@@ -27,13 +30,7 @@ describe.skipIf(!canBuildPrograms())("the load programs", () => {
   beforeAll(buildPrograms);
 
   test("50 subscribers read the floor program's events for two seconds without a gap", async () => {
-    await using floor = await startFloor({
-      rate: 500,
-      bytes: 100,
-      idBytes: 24,
-      paceMs: 5,
-      seconds: 60,
-    });
+    await using floor = await startFloor(FLOOR);
     const phases: Phase[] = [];
     const { subscribers, serverCpuSeconds } = await measure(
       floor,
@@ -68,13 +65,7 @@ describe.skipIf(!canBuildPrograms())("the load programs", () => {
   });
 
   test("streams that are not parsed are counted by their bytes", async () => {
-    await using floor = await startFloor({
-      rate: 500,
-      bytes: 100,
-      idBytes: 24,
-      paceMs: 5,
-      seconds: 60,
-    });
+    await using floor = await startFloor(FLOOR);
     const result = await runSubscribers(floor.port, {
       connections: 50,
       sample: 50,

@@ -18,7 +18,6 @@ const STATUS: Record<ErrorCode, number> = {
   "unsupported-media-type": 415,
   "too-large": 413,
   forbidden: 403,
-  "too-many-connections": 429,
   overloaded: 503,
   "shutting-down": 503,
   "publish-queue-full": 429,
