@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   "logger.ts": {},
   "metrics.ts": {},
   "bun-version.ts": {},
+  auth: { all: BASE },
   "config-values.ts": {},
   "config-schema.ts": { all: ["config-values.ts"] },
   "config-names.ts": { all: ["config-schema.ts"] },
@@ -20,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
   "publishing.ts": { all: [...BASE, "log", "hub"] },
-  http: { all: [...BASE, "log", "sse", "hub", "publishing.ts"] },
+  http: { all: [...BASE, "auth", "log", "sse", "hub", "publishing.ts"] },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
   "headgate.ts": {
     all: [...BASE, "config.ts", "log", "hub", "publishing.ts", "http", "sources"],
@@ -40,6 +41,8 @@ const HIDDEN_MODULES: readonly { module: RegExp; only: RegExp }[] = [
   { module: /^bun:sqlite$/, only: /^src\/log\// },
   { module: /^bun:ffi$/, only: /^src\/http\/socket-options\.ts$/ },
   { module: /^prom-client$/, only: /^src\/metrics\.ts$/ },
+  { module: /^jose/, only: /^src\/auth\// },
+  { module: /^ipaddr\.js$/, only: /^src\/(?:http\/client-address|config-values)\.ts$/ },
   { module: /^pino$/, only: /^src\/logger\.ts$/ },
 ];
 
