@@ -56,3 +56,8 @@ export class HeadgateError extends Error {
 export function quote(value: string): string {
   return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
 }
+
+/** The same for topics that do not exist and for those that the caller may not read. */
+export function topicNotFound(topic: string): HeadgateError {
+  return new HeadgateError("topic-not-found", `Topic ${quote(topic)} is not served`);
+}

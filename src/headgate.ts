@@ -9,7 +9,7 @@ import { takeDataDir } from "./log/data-dir.ts";
 import type { OutgoingRecord } from "./log/publisher.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { Publishing, type PublishResult } from "./publishing.ts";
+import { Publishing, type PublishResult } from "./publishing/publishing.ts";
 import { openEmbedded } from "./sources/embedded.ts";
 import { openKafka } from "./sources/kafka.ts";
 

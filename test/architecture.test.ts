@@ -20,11 +20,11 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   kafka: { all: [...BASE, "log"] },
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
-  "publishing.ts": { all: [...BASE, "log", "hub"] },
-  http: { all: [...BASE, "auth", "log", "sse", "hub", "publishing.ts"] },
+  publishing: { all: [...BASE, "log", "sse", "hub"] },
+  http: { all: [...BASE, "auth", "log", "sse", "hub", "publishing"] },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
   "headgate.ts": {
-    all: [...BASE, "config.ts", "log", "hub", "publishing.ts", "http", "sources"],
+    all: [...BASE, "config.ts", "auth", "log", "hub", "publishing", "http", "sources"],
   },
   "app.ts": { all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts", "http"] },
 };

@@ -1,7 +1,7 @@
 import type { Hub } from "../hub/hub.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
-import type { Publishing } from "../publishing.ts";
+import type { Publishing } from "../publishing/publishing.ts";
 
 /** What the routes work with. */
 export interface HttpContext {

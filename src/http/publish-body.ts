@@ -1,9 +1,8 @@
 import { z } from "zod";
-import { HeadgateError, quote } from "../errors.ts";
+import { HeadgateError, quote, topicNotFound } from "../errors.ts";
 import type { RecordHeader } from "../log/entry.ts";
 import type { OutgoingRecord } from "../log/publisher.ts";
 import { hasControlCharacter, isReservedType } from "../sse/event.ts";
-import { topicNotFound } from "./subscribe-query.ts";
 
 /** A number, which `parseJson` turned into an object, is none to a schema; `__proto__`, which zod would drop, is said. */
 function objectOf<T extends z.ZodType>(schema: T): z.ZodPreprocess<T> {

@@ -1,4 +1,4 @@
-import { HeadgateError, quote } from "../errors.ts";
+import { quote, topicNotFound } from "../errors.ts";
 import type { StartRequest } from "../hub/start-position.ts";
 import type { Subscription, TypeFilter } from "../hub/subscription.ts";
 import { isTopicName } from "../log/position.ts";
@@ -73,11 +73,6 @@ function parseTopics(patterns: readonly string[] | undefined, served: readonly s
     for (const topic of found) topics.add(topic);
   }
   return [...topics].toSorted();
-}
-
-/** The same for topics that do not exist and for those that the caller may not read. */
-export function topicNotFound(topic: string): HeadgateError {
-  return new HeadgateError("topic-not-found", `Topic ${quote(topic)} is not served`);
 }
 
 function parseTypes(patterns: readonly string[] | undefined): TypeFilter | undefined {

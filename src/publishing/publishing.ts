@@ -1,8 +1,8 @@
-import { HeadgateError } from "./errors.ts";
-import type { Hub } from "./hub/hub.ts";
-import { recordBytes } from "./log/entry.ts";
-import type { Coordinates, OutgoingRecord, Publisher } from "./log/publisher.ts";
-import type { Metrics } from "./metrics.ts";
+import { HeadgateError } from "../errors.ts";
+import type { Hub } from "../hub/hub.ts";
+import { recordBytes } from "../log/entry.ts";
+import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
+import type { Metrics } from "../metrics.ts";
 
 export interface PublishResult {
   readonly published: number;
