@@ -24,7 +24,7 @@ export function parseSubscription(query: Query, served: readonly string[]): Subs
     types: parseTypes(query.list("types")),
     keys: keys && new Set(keys),
     channels: new Set(query.list("channels")),
-    envelope: query.flag("envelope"),
+    encoding: query.flag("envelope") ? "envelope" : "plain",
   };
 }
 
@@ -53,6 +53,7 @@ export function parseStart(
     lastEventId: id,
     since,
     recent: recent ?? (since === undefined ? defaultRecent : undefined),
+    per: undefined,
   };
 }
 

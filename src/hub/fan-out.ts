@@ -1,12 +1,12 @@
 import type { EventLog } from "../log/event-log.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
+import { type Encoding, encodeEvent, encodeId } from "../sse/encoding.ts";
 import { type Event, toEvent } from "../sse/event.ts";
-import { encodeBody } from "../sse/frame.ts";
 import type { Group } from "./group.ts";
 import type { GroupIndex } from "./group-index.ts";
 import { MovingPosition } from "./moving-position.ts";
 import { fitsWrite, isEvent, isPersonal, type ReadingPoint } from "./page.ts";
-import { resetFrame, type ResetReason, resetReasonOf } from "./reset.ts";
+import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface FanOutOptions {
@@ -121,10 +121,10 @@ export class FanOut {
     const all = event ? index.groupsFor(event) : reason ? index.groupsOfTopic(entry.topic) : [];
     const groups = [...all].filter((group) => group.live.size > 0);
     if (!event) return { entry, groups, bodyFor: () => NO_BYTES };
-    const bodies = new Map<boolean, Uint8Array>();
-    const bodyFor = ({ envelope }: View): Uint8Array => {
-      let body = bodies.get(envelope);
-      if (!body) bodies.set(envelope, (body = encodeBody(event, { envelope })));
+    const bodies = new Map<Encoding, Uint8Array>();
+    const bodyFor = ({ encoding }: View): Uint8Array => {
+      let body = bodies.get(encoding);
+      if (!body) bodies.set(encoding, (body = encodeEvent(encoding, event)));
       return body;
     };
     return { entry, groups, bodyFor };
@@ -149,10 +149,10 @@ export class FanOut {
           requested: requested?.get(view) ?? "",
           position,
         };
-        view.add([resetFrame(reset)], viewGroups, 0);
+        view.add([encodeReset(view.encoding, reset)], viewGroups, 0);
         for (const { live } of viewGroups) this.#options.onReset(reason, live.size);
       } else {
-        view.add([Buffer.from(`id: ${position}\n`), bodyFor(view)], viewGroups, 1);
+        view.add([encodeId(view.encoding, position), bodyFor(view)], viewGroups, 1);
       }
     }
     return true;
@@ -203,14 +203,14 @@ interface Share {
 /** The frames of one turn over one set of topics in one encoding, shared by many groups. */
 class View {
   readonly topics: readonly string[];
-  readonly envelope: boolean;
+  readonly encoding: Encoding;
   readonly #chunks: Uint8Array[] = [];
   readonly #shares = new Map<Group, Share>();
   byteLength = 0;
 
   constructor(group: Group) {
     this.topics = group.subscription.topics;
-    this.envelope = group.subscription.envelope;
+    this.encoding = group.subscription.encoding;
   }
 
   add(frame: readonly Uint8Array[], groups: readonly Group[], events: number): void {

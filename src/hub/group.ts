@@ -20,6 +20,6 @@ export class Group {
     this.id = id;
     this.key = key;
     this.subscription = subscription;
-    this.viewKey = `${subscription.envelope ? "envelope" : "plain"}~${subscription.topics.join("~")}`;
+    this.viewKey = `${subscription.encoding}~${subscription.topics.join("~")}`;
   }
 }

@@ -79,11 +79,17 @@ class Bench implements Disposable {
         types: undefined,
         keys: undefined,
         channels: new Set(),
-        envelope: false,
+        encoding: "plain",
         ...subscription,
       },
       identity: { clientId: "c", user: undefined, username: undefined, ...identity },
-      start: { lastEventId: undefined, since: undefined, recent: undefined, ...start },
+      start: {
+        lastEventId: undefined,
+        since: undefined,
+        recent: undefined,
+        per: undefined,
+        ...start,
+      },
       sink: peer,
     });
     return peer;

@@ -3,7 +3,7 @@ import { placeEntry } from "../log/stored-entry.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { toEvent } from "../sse/event.ts";
-import { retryFrame, systemFrame } from "../sse/frame.ts";
+import { encodeRetry, encodeSystem } from "../sse/encoding.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { FanOut } from "./fan-out.ts";
 import { Group } from "./group.ts";
@@ -150,7 +150,7 @@ export class Hub implements Disposable {
     this.#index.addSubscriber(subscriber);
     metrics.streamsOpened.inc();
     metrics.connectedClients.set(this.size);
-    subscriber.write(Buffer.from(retryFrame(this.#jitter(retryMs))), nowMs);
+    subscriber.write(encodeRetry(subscription.encoding, this.#jitter(retryMs)), nowMs);
     const opened = openStream(subscriber, start, {
       turns: this.#turns,
       attached: this.#attached.promise,
@@ -276,13 +276,14 @@ export class Hub implements Disposable {
     const { replayed } = subscriber;
     if (replayed === undefined) return;
     subscriber.replayed = undefined;
-    const frame = systemFrame("live", JSON.stringify({ replayed }), this.#id(subscriber));
-    this.#writeSystem(subscriber, frame, performance.now());
+    this.#writeSystem(subscriber, "live", JSON.stringify({ replayed }), performance.now());
   }
 
   /** Writes a system event between two events; who pushes back reads on from here. */
-  #writeSystem(subscriber: Subscriber, frame: string, nowMs: number): void {
-    if (subscriber.write(Buffer.from(frame), nowMs) || subscriber.activity.kind !== "live") return;
+  #writeSystem(subscriber: Subscriber, event: string, data: string, nowMs: number): void {
+    const { encoding } = subscriber.subscription;
+    const frame = encodeSystem(encoding, event, data, this.#id(subscriber));
+    if (subscriber.write(frame, nowMs) || subscriber.activity.kind !== "live") return;
     subscriber.group.live.delete(subscriber);
     if (this.#fanOut) this.#readers?.start(subscriber, this.#fanOut.pointFor(subscriber.group));
   }
@@ -300,7 +301,7 @@ export class Hub implements Disposable {
       const { activity, group } = subscriber;
       if (activity.kind === "live" && group.lastWriteMs > dueMs) continue;
       if (activity.kind === "reading" && activity.written > 0) continue;
-      this.#writeSystem(subscriber, systemFrame("heartbeat", "", this.#id(subscriber)), nowMs);
+      this.#writeSystem(subscriber, "heartbeat", "", nowMs);
     }
   }
 
@@ -324,9 +325,10 @@ export class Hub implements Disposable {
   #finish(subscriber: Subscriber): void {
     const { closing } = subscriber;
     if (!closing) return;
-    const retry = retryFrame(this.#jitter(this.#options.retryMs));
-    const frame = systemFrame("close", JSON.stringify(closing), this.#id(subscriber));
-    subscriber.write(Buffer.from(retry + frame), performance.now());
+    const { encoding } = subscriber.subscription;
+    const retry = encodeRetry(encoding, this.#jitter(this.#options.retryMs));
+    const frame = encodeSystem(encoding, "close", JSON.stringify(closing), this.#id(subscriber));
+    subscriber.write(Buffer.concat([retry, frame]), performance.now());
     this.#remove(subscriber, closing.reason);
     subscriber.sink.end();
   }

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EventLog } from "../log/event-log.ts";
 import { formatPosition, hasReached, type Position } from "../log/position.ts";
-import { systemFrame } from "../sse/frame.ts";
+import { encodeSystem } from "../sse/encoding.ts";
 import type { FairTurns } from "./fair-turns.ts";
 import type { Source } from "./source.ts";
 import type { ReadingPoint } from "./page.ts";
-import { type ResetReason, resetFrame } from "./reset.ts";
+import { encodeReset, type ResetReason } from "./reset.ts";
 import { resolveStart, type Start, type StartRequest } from "./start-position.ts";
 import type { Subscriber } from "./subscriber.ts";
 
@@ -43,10 +43,7 @@ export async function openStream(
   // A reset may still follow, or no position is known: then there is no id yet.
   if (!isEarly) {
     const isResumed = currentlyGiven(subscriber) !== undefined;
-    subscriber.write(
-      Buffer.from(connectionFrame(subscriber, isResumed, undefined)),
-      performance.now(),
-    );
+    subscriber.write(connectionFrame(subscriber, isResumed, undefined), performance.now());
     subscriber.isGreeted = true;
   }
   const { source, start } = await resolved.catch((error: unknown) => {
@@ -55,9 +52,9 @@ export async function openStream(
   });
   if (signal.aborted || !source || !start) return undefined;
   const first = start.resets.length === 0 ? formatPosition(start.position) : undefined;
-  const frames = isEarly ? [Buffer.from(connectionFrame(subscriber, start.isResumed, first))] : [];
+  const frames = isEarly ? [connectionFrame(subscriber, start.isResumed, first)] : [];
   for (const reset of start.resets) {
-    frames.push(Buffer.from(resetFrame(reset)));
+    frames.push(encodeReset(subscriber.subscription.encoding, reset));
     context.onReset(reset.reason, 1);
   }
   if (frames.length > 0) subscriber.write(Buffer.concat(frames), performance.now());
@@ -108,7 +105,7 @@ function connectionFrame(
   { identity, subscription }: Subscriber,
   resumed: boolean,
   id: string | undefined,
-): string {
+): Uint8Array {
   const data = {
     clientId: identity.clientId,
     timestamp: new Date().toISOString(),
@@ -116,7 +113,7 @@ function connectionFrame(
     topics: subscription.topics,
     resumed,
   };
-  return systemFrame("connection", JSON.stringify(data), id);
+  return encodeSystem(subscription.encoding, "connection", JSON.stringify(data), id);
 }
 
 function currentlyGiven({ activity }: Subscriber): string | undefined {

@@ -7,10 +7,10 @@ import {
   type Position,
 } from "../log/position.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
+import { encodeEvent, encodeId, ID_OVERHEAD_BYTES } from "../sse/encoding.ts";
 import { type Audience, toEvent } from "../sse/event.ts";
-import { encodeBody } from "../sse/frame.ts";
 import { MovingPosition } from "./moving-position.ts";
-import { resetFrame, type ResetReason, resetReasonOf } from "./reset.ts";
+import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
 import { type Identity, isFor, type Subscription } from "./subscription.ts";
 
 /**
@@ -51,8 +51,8 @@ export const MAX_WRITE_BYTES = 64 * 1024;
 /** Entries that are looked at for a page: a filter that matches nothing takes small steps too. */
 const PAGE_ENTRIES = 500;
 
-/** Room for an id line in a frame whose body is known. */
-const ID_LINE_BYTES = MAX_ID_BYTES + 5;
+/** Room for the id of an event whose body is known. */
+const ID_LINE_BYTES = MAX_ID_BYTES + ID_OVERHEAD_BYTES;
 
 /** Whether a body still fits into one write after `bytes` bytes. */
 export function fitsWrite(bytes: number, body: Uint8Array): boolean {
@@ -78,7 +78,7 @@ export interface Reader {
  * kept for those who stall.
  */
 export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, lastSeq: number): Page {
-  const { topics } = reader.subscription;
+  const { topics, encoding } = reader.subscription;
   const served = new Set(topics);
   const position = new MovingPosition(from.state);
   const chunks: Uint8Array[] = [];
@@ -107,7 +107,7 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
     if (event?.audience && isPersonal(event.audience)) isShared = false;
     const body =
       event && isFor(event, reader.subscription, reader.identity)
-        ? encodeBody(event, reader.subscription)
+        ? encodeEvent(encoding, event)
         : undefined;
     if (body && seq !== from.seq && !fitsWrite(bytes, body)) break;
     const reason = isBehind ? undefined : resetReasonOf(entry, position.tag(entry.topic));
@@ -116,10 +116,10 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
     if (target) target = remainingTarget(target, entry.topic, position, reason !== undefined);
     if (reason) {
       resets.push(reason);
-      push(resetFrame({ reason, topics: [entry.topic], requested, position: id() }));
+      push(encodeReset(encoding, { reason, topics: [entry.topic], requested, position: id() }));
     }
     if (body) {
-      push(Buffer.from(`id: ${id()}\n`));
+      push(encodeId(encoding, id()));
       push(body);
       events += 1;
     }

@@ -10,7 +10,7 @@ import {
   type Target,
 } from "./page.ts";
 import { PageCache } from "./page-cache.ts";
-import { applyResets, type PlannedReset, resetFrame, type ResetReason } from "./reset.ts";
+import { applyResets, encodeReset, type PlannedReset, type ResetReason } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface ReadersOptions {
@@ -117,11 +117,12 @@ export class Readers {
   /** The log let go of what came next: each topic that lost something goes on from what is held. */
   #resetLagged(subscriber: Subscriber, { state, target }: ReadingPoint): boolean {
     const { log, onReset } = this.#options;
+    const { encoding } = subscriber.subscription;
     const base = log.positionAt(log.baseSeq);
     const from = positionOf({ state, target });
     const resets = applyResets(from, lagResets(from, base, target));
     for (const { reason } of resets) onReset(reason, 1);
-    const frames = resets.map(resetFrame);
+    const frames = resets.map((reset) => encodeReset(encoding, reset));
     const held = new Map([...base].filter(([topic]) => from.has(topic)));
     subscriber.activity = {
       kind: "reading",

@@ -1,6 +1,6 @@
 import { formatPosition, type Position } from "../log/position.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
-import { systemFrame } from "../sse/frame.ts";
+import { type Encoding, encodeSystem } from "../sse/encoding.ts";
 
 /** Why a position cannot be honoured (`docs/protocol.md`, "Position ids and resuming"). */
 export type ResetReason = "malformed" | "recreated" | "expired" | "ahead" | "lost" | "lagged";
@@ -17,9 +17,12 @@ export interface Reset {
 /** An id from a stranger is echoed no further than this. */
 const REQUESTED_LENGTH = 100;
 
-export function resetFrame({ reason, topics, requested, position }: Reset): Uint8Array {
+export function encodeReset(
+  encoding: Encoding,
+  { reason, topics, requested, position }: Reset,
+): Uint8Array {
   const data = { reason, topics, requested: requested.slice(0, REQUESTED_LENGTH), position };
-  return Buffer.from(systemFrame("reset", JSON.stringify(data), position));
+  return encodeSystem(encoding, "reset", JSON.stringify(data), position);
 }
 
 /** Whether an entry is one that every stream passing it must be told of. `tagBefore`: the topic's tag there. */

@@ -15,6 +15,8 @@ export interface StartRequest {
   readonly since: number | "latest" | "earliest" | undefined;
   /** Newest matching events to begin with. */
   readonly recent: number | undefined;
+  /** With `recent`: the newest event of each key, of the newest so many keys. */
+  readonly per: "key" | undefined;
 }
 
 /** Where a stream begins, and what it must be told first. */

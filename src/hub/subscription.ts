@@ -1,3 +1,4 @@
+import type { Encoding } from "../sse/encoding.ts";
 import type { Audience, Event } from "../sse/event.ts";
 
 /** Event types that a subscriber asked for: names, and prefixes (written `order.*`). */
@@ -13,7 +14,7 @@ export interface Subscription {
   readonly types: TypeFilter | undefined;
   readonly keys: ReadonlySet<string> | undefined;
   readonly channels: ReadonlySet<string>;
-  readonly envelope: boolean;
+  readonly encoding: Encoding;
 }
 
 /** Who a subscriber is: what targeted events are matched with. */
@@ -25,7 +26,7 @@ export interface Identity {
 
 /** Equal for equal subscriptions, whatever the order in which the request named things. */
 export function subscriptionKey(subscription: Subscription): string {
-  const { topics, types, keys, channels, envelope } = subscription;
+  const { topics, types, keys, channels, encoding } = subscription;
   const sorted = (items: Iterable<string> | undefined) => items && [...items].toSorted();
   return JSON.stringify([
     topics,
@@ -33,7 +34,7 @@ export function subscriptionKey(subscription: Subscription): string {
     sorted(types?.prefixes),
     sorted(keys),
     sorted(channels),
-    envelope,
+    encoding,
   ]);
 }
 

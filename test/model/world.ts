@@ -178,10 +178,15 @@ export class Client {
         types: this.wantsAll ? undefined : { exact: new Set(["wanted"]), prefixes: [] },
         keys: undefined,
         channels: new Set(),
-        envelope: false,
+        encoding: "plain",
       },
       identity: { clientId: "c", user: undefined, username: undefined },
-      start: { lastEventId: this.lastId || undefined, since: "earliest", recent: undefined },
+      start: {
+        lastEventId: this.lastId || undefined,
+        since: "earliest",
+        recent: undefined,
+        per: undefined,
+      },
       sink,
     });
   }
