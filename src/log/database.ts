@@ -1,8 +1,8 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { HeadgateError } from "../errors.ts";
 
-/** Raised when the tables change; a file of another version is refused, never guessed at. */
-const SCHEMA_VERSION = 1;
+/** Raised when the tables change; a file of a later version is refused, never guessed at. */
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL, tag TEXT NOT NULL, UNIQUE (name, tag));
@@ -10,16 +10,23 @@ const SCHEMA = `
     seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL,
     topic INTEGER NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     arrived INTEGER NOT NULL, size INTEGER NOT NULL, ts INTEGER NOT NULL, ts_type INTEGER NOT NULL,
-    key BLOB, value BLOB, headers TEXT
+    key BLOB, value BLOB, headers TEXT, mark TEXT
   );
   CREATE INDEX entries_position ON entries (topic, partition, offset);
   CREATE INDEX entries_topic ON entries (seq) WHERE kind = 4;
+  CREATE INDEX entries_mark ON entries (mark) WHERE mark IS NOT NULL;
   CREATE TABLE checkpoints (
     seq INTEGER PRIMARY KEY, state TEXT NOT NULL, bytes INTEGER NOT NULL,
     max_ts INTEGER NOT NULL, block TEXT NOT NULL
   );
   INSERT INTO checkpoints VALUES (0, '[]', 0, -1, '{}');
 `;
+
+/** What leads from each version to the next. */
+const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: `ALTER TABLE entries ADD COLUMN mark TEXT;
+      CREATE INDEX entries_mark ON entries (mark) WHERE mark IS NOT NULL;`,
+};
 
 export interface DatabaseOptions {
   /** A file, or `:memory:`. */
@@ -41,22 +48,30 @@ export function openDatabase({ path, durable }: DatabaseOptions): Database {
     db.run(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
     db.run("PRAGMA wal_autocheckpoint = 25000");
     db.run("PRAGMA cache_size = -16384");
-    const version = db.query<{ user_version: number }, []>("PRAGMA user_version").get();
-    if (version?.user_version === 0) {
-      db.transaction(() => {
-        db.run(SCHEMA);
-        db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-      })();
-    } else if (version?.user_version !== SCHEMA_VERSION) {
-      throw new HeadgateError(
-        "configuration",
-        `${path} has schema version ${version?.user_version}, this version of Headgate writes ${SCHEMA_VERSION}; use another DATA_DIR`,
-      );
-    }
+    bringUpToDate(db, path);
     return db;
   } catch (error) {
     if (error instanceof SQLiteError) throw logFault(error, path);
     throw error;
+  }
+}
+
+function bringUpToDate(db: Database, path: string): void {
+  const read = db.query<{ user_version: number }, []>("PRAGMA user_version");
+  for (;;) {
+    const version = read.get()?.user_version ?? 0;
+    if (version === SCHEMA_VERSION) return;
+    const step = version === 0 ? SCHEMA : MIGRATIONS[version];
+    if (step === undefined) {
+      throw new HeadgateError(
+        "configuration",
+        `${path} has schema version ${version}, this version of Headgate writes ${SCHEMA_VERSION}; use another DATA_DIR`,
+      );
+    }
+    db.transaction(() => {
+      db.run(step);
+      db.run(`PRAGMA user_version = ${version === 0 ? SCHEMA_VERSION : version + 1}`);
+    })();
   }
 }
 

@@ -4,16 +4,10 @@ import type { HeadgateError } from "../errors.ts";
 import { type CheckpointPlace, Checkpoints } from "./checkpoints.ts";
 import { logFault, openDatabase, startCheckpointer } from "./database.ts";
 import type { LogEntry } from "./entry.ts";
+import { EntryTable, type MarkedPlace } from "./entry-table.ts";
+import { markTextOf } from "./idempotency.ts";
 import type { Position, TopicPosition } from "./position.ts";
-import {
-  type EntryRow,
-  fromRow,
-  KINDS,
-  placeEntry,
-  type StoredEntry,
-  storedBytes,
-  toColumns,
-} from "./stored-entry.ts";
+import { placeEntry, type StoredEntry, storedBytes } from "./stored-entry.ts";
 import { Tail } from "./tail.ts";
 import { TopicStates } from "./topic-state.ts";
 
@@ -28,12 +22,6 @@ export interface EventLogOptions {
   readonly tailBytes?: number;
 }
 
-/** What a page may bring into memory at once, beyond its first entry. */
-const MAX_PAGE_BYTES = 1 << 20;
-
-const SELECT = `SELECT e.seq, e.kind, t.name, t.tag, e.partition, e.offset, e.arrived, e.ts, e.ts_type, e.key, e.value, e.headers
-  FROM entries e JOIN topics t ON t.id = e.topic`;
-
 /**
  * The instance's own store of recent entries, in the order in which it delivers them (`seq`).
  *
@@ -47,10 +35,10 @@ export class EventLog implements Disposable {
   readonly events = new EventEmitter<{ appended: [] }>();
   readonly #path: string;
   readonly #db: Database;
+  readonly #table: EntryTable;
   readonly #checkpoints: Checkpoints;
   readonly #tail: Tail;
   readonly #now: () => number;
-  readonly #topicIds = new Map<string, number>();
   readonly #checkpointer: Worker | undefined;
   #head: TopicStates;
   #headSeq: number;
@@ -65,21 +53,17 @@ export class EventLog implements Disposable {
     this.#path = path;
     this.#now = now;
     this.#db = openDatabase({ path, durable });
+    this.#table = new EntryTable(this.#db);
     this.#checkpoints = new Checkpoints(this.#db);
     this.#tail = new Tail(tailBytes);
     const { base, last } = this.#checkpoints.bounds();
-    const rest = this.#db
-      .query<{ seq: number | null; bytes: number | null; arrived: number | null }, [number]>(
-        "SELECT max(seq) AS seq, sum(size) AS bytes, max(arrived) AS arrived FROM entries WHERE seq > ?",
-      )
-      .get(last.seq);
+    const rest = this.#table.sumAfter(last.seq);
     this.#base = base;
     this.#headSeq = rest?.seq ?? last.seq;
     this.#bytes = last.bytes + (rest?.bytes ?? 0);
     this.#lastArrivedMs = rest?.arrived ?? 0;
     this.#checkpoints.reload();
     this.#head = this.#checkpoints.stateAt(this.#headSeq);
-    this.#reloadTopicIds();
     this.#reloadFloors(this.#checkpoints.stateAt(base.seq));
     this.#checkpointer = path === ":memory:" ? undefined : startCheckpointer(path);
   }
@@ -122,7 +106,7 @@ export class EventLog implements Disposable {
 
   /**
    * Stores entries in one transaction, and leaves out what lies below its partition's position (a
-   * record read again). Synced when it returns, if the log is durable.
+   * record read again), and what has been published before under the same idempotency key. Synced when it returns, if the log is durable.
    * @throws HeadgateError `log-full` or `log-unwritable`; then nothing of it is stored.
    */
   append(entries: readonly LogEntry[]): void {
@@ -133,15 +117,16 @@ export class EventLog implements Disposable {
     let truncated = false;
     try {
       this.#db.run("BEGIN IMMEDIATE");
-      for (const entry of entries) {
-        if (!isNew(entry, head)) continue;
+      for (const given of entries) {
+        if (!isNew(given, head)) continue;
+        const entry = this.#withoutRepeats(given, head);
         const tag = entry.kind === "topic" ? entry.tag : (head.get(entry.topic)?.tag ?? "");
         const seq = this.#headSeq + stored.length + 1;
         const placed = placeEntry(entry, { seq, tag, arrivedMs });
         const cut = this.#cutTruncated(placed, head);
         truncated ||= cut !== undefined;
         bytes -= cut ?? 0;
-        this.#insert(placed);
+        this.#table.insert(placed);
         head.advance(placed);
         bytes += storedBytes(placed);
         stored.push(placed);
@@ -169,23 +154,24 @@ export class EventLog implements Disposable {
 
   /** Some of the entries after `seq`, in order: `limit` at most, and about `MAX_PAGE_BYTES`. */
   after(seq: number, limit: number): readonly StoredEntry[] {
-    return this.#tail.after(seq, limit) ?? this.#page("seq > ?", "ASC", seq, limit);
+    return this.#tail.after(seq, limit) ?? this.#table.page("after", seq, limit);
   }
 
   /** Some of the entries before `seq`, newest first: `limit` at most, and about `MAX_PAGE_BYTES`. */
   before(seq: number, limit: number): readonly StoredEntry[] {
-    return this.#page("seq < ?", "DESC", seq, limit);
+    return this.#table.page("before", seq, limit);
   }
 
   /** The record (or `skipped` entry) at these coordinates, of the topic's present incarnation. */
   find(topic: string, partition: number, offset: number): StoredEntry | undefined {
-    const id = this.#topicIds.get(`${topic}~${this.#head.get(topic)?.tag}`) ?? -1;
-    const row = this.#db
-      .query<EntryRow, [number, number, number]>(
-        `${SELECT} WHERE e.topic = ? AND e.partition = ? AND e.offset = ? AND e.kind <= 1`,
-      )
-      .get(id, partition, offset);
-    return row ? fromRow(row) : undefined;
+    return this.#table.find(this.#current(topic), partition, offset);
+  }
+
+  /** Where the records of one publish lie, by its mark's digest (`idempotency.ts`), of the topics' present incarnations. */
+  marked(digest: string): MarkedPlace[] {
+    return this.#table
+      .marked(digest)
+      .filter(({ topic, tag }) => this.#head.get(topic)?.tag === tag);
   }
 
   /**
@@ -194,18 +180,14 @@ export class EventLog implements Disposable {
    */
   seqBefore(position: Position): number {
     let seq = this.#headSeq;
-    const first = this.#db.query<{ seq: number }, [number, number, number]>(
-      "SELECT seq FROM entries WHERE topic = ? AND partition = ? AND offset >= ? ORDER BY offset, seq LIMIT 1",
-    );
     for (const [topic, { tag, offsets }] of position) {
       const head = this.#head.get(topic);
-      const id = this.#topicIds.get(`${topic}~${tag}`);
-      if (head?.tag !== tag || id === undefined) continue;
+      if (head?.tag !== tag) continue;
       for (const [partition, next] of head.offsets.entries()) {
         const offset = offsets[partition] ?? 0;
         if (offset >= next) continue;
-        const row = first.get(id, partition, offset);
-        if (row) seq = Math.min(seq, row.seq - 1);
+        const first = this.#table.firstAt({ topic, tag }, partition, offset);
+        if (first !== undefined) seq = Math.min(seq, first - 1);
       }
     }
     return seq;
@@ -227,16 +209,9 @@ export class EventLog implements Disposable {
     topic: string,
     partition: number,
     ts: number,
-    [from, to]: readonly [from: number, to: number],
+    range: readonly [from: number, to: number],
   ): number | undefined {
-    const id = this.#topicIds.get(`${topic}~${this.#head.get(topic)?.tag}`) ?? -1;
-    return (
-      this.#db
-        .query<{ offset: number | null }, [number, number, number, number, number]>(
-          "SELECT min(offset) AS offset FROM entries WHERE seq > ? AND seq <= ? AND topic = ? AND partition = ? AND ts >= ?",
-        )
-        .get(from, to, id, partition, ts)?.offset ?? undefined
-    );
+    return this.#table.firstSince(this.#current(topic), partition, ts, range);
   }
 
   /**
@@ -250,12 +225,7 @@ export class EventLog implements Disposable {
     const excess = this.heldBytes - maxBytes;
     let { seq, bytes } = this.#base;
     let removed = 0;
-    const oldest = this.#db
-      .query<{ seq: number; arrived: number; size: number }, [number, number]>(
-        "SELECT seq, arrived, size FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
-      )
-      .all(seq, limit);
-    for (const entry of oldest) {
+    for (const entry of this.#table.oldest(seq, limit)) {
       if (entry.arrived >= arrivedBeforeMs && bytes - this.#base.bytes >= excess) break;
       bytes += entry.size;
       seq = entry.seq;
@@ -265,7 +235,7 @@ export class EventLog implements Disposable {
     try {
       this.#db.run("BEGIN IMMEDIATE");
       const state = this.#checkpoints.rebase({ seq, bytes });
-      this.#db.query("DELETE FROM entries WHERE seq <= ?").run(seq);
+      this.#table.removeUpTo(seq);
       this.#db.run("COMMIT");
       this.#base = { seq, bytes };
       this.#reloadFloors(state);
@@ -282,85 +252,32 @@ export class EventLog implements Disposable {
     this.#db.close();
   }
 
-  #page(where: string, order: "ASC" | "DESC", seq: number, limit: number): StoredEntry[] {
-    // Sizes first: a page of large records must not come into memory whole to be cut afterwards.
-    const sizes = this.#db
-      .query<{ seq: number; size: number }, [number, number]>(
-        `SELECT seq, size FROM entries WHERE ${where} ORDER BY seq ${order} LIMIT ?`,
-      )
-      .all(seq, limit);
-    let bytes = 0;
-    let count = 0;
-    for (const { size } of sizes) {
-      bytes += size;
-      if (count > 0 && bytes > MAX_PAGE_BYTES) break;
-      count += 1;
-    }
-    return this.#db
-      .query<EntryRow, [number, number]>(
-        `${SELECT} WHERE e.${where} ORDER BY e.seq ${order} LIMIT ?`,
-      )
-      .all(seq, count)
-      .map(fromRow);
+  #current(topic: string): { topic: string; tag: string } {
+    return { topic, tag: this.#head.get(topic)?.tag ?? "" };
   }
 
-  #insert(entry: StoredEntry): void {
-    const key = `${entry.topic}~${entry.tag}`;
-    let id = this.#topicIds.get(key);
-    if (id === undefined) {
-      this.#db
-        .query("INSERT OR IGNORE INTO topics (name, tag) VALUES (?, ?)")
-        .run(entry.topic, entry.tag);
-      id =
-        this.#db
-          .query<{ id: number }, [string, string]>(
-            "SELECT id FROM topics WHERE name = ? AND tag = ?",
-          )
-          .get(entry.topic, entry.tag)?.id ?? -1;
-      this.#topicIds.set(key, id);
-    }
-    this.#db
-      .query("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .run(
-        entry.seq,
-        KINDS[entry.kind],
-        id,
-        entry.partition,
-        entry.offset,
-        entry.arrivedMs,
-        storedBytes(entry),
-        ...toColumns(entry),
-      );
+  /** A record whose mark its partition holds already only moves the partition on: nobody gets it. */
+  #withoutRepeats(entry: LogEntry, head: TopicStates): LogEntry {
+    if (entry.kind !== "record" && entry.kind !== "skipped") return entry;
+    const mark = markTextOf(entry.headers);
+    if (mark === undefined) return entry;
+    const { topic, partition, offset } = entry;
+    const of = { topic, tag: head.get(topic)?.tag ?? "" };
+    if (!this.#table.holdsMark(of, partition, mark)) return entry;
+    return { kind: "advance", topic, partition, next: offset + 1 };
   }
 
   /** A truncated partition gives its offsets again: the entries that had them go. Returns their bytes. */
   #cutTruncated(entry: StoredEntry, head: TopicStates): number | undefined {
     const next = head.get(entry.topic)?.offsets[entry.partition] ?? 0;
     if (entry.kind !== "gap" || entry.offset + 1 >= next) return undefined;
-    const id = this.#topicIds.get(`${entry.topic}~${entry.tag}`) ?? -1;
-    const beyond = "FROM entries WHERE topic = ? AND partition = ? AND offset > ?";
-    const cut = this.#db
-      .query<{ bytes: number | null }, [number, number, number]>(
-        `SELECT sum(size) AS bytes ${beyond}`,
-      )
-      .get(id, entry.partition, entry.offset);
-    this.#db.query(`DELETE ${beyond}`).run(id, entry.partition, entry.offset);
-    return cut?.bytes ?? 0;
+    return this.#table.cutBeyond(entry, entry.partition, entry.offset);
   }
 
   #rollBack(): void {
     if (this.#db.inTransaction) this.#db.run("ROLLBACK");
-    // A topic that the failed transaction made has no row now.
-    this.#reloadTopicIds();
+    this.#table.reload();
     this.#checkpoints.reload();
-  }
-
-  #reloadTopicIds(): void {
-    this.#topicIds.clear();
-    const topics = this.#db
-      .query<{ id: number; name: string; tag: string }, []>("SELECT id, name, tag FROM topics")
-      .all();
-    for (const { id, name, tag } of topics) this.#topicIds.set(`${name}~${tag}`, id);
   }
 
   /** A topic begins (or grows) where its entry says. */
@@ -376,10 +293,7 @@ export class EventLog implements Disposable {
 
   #reloadFloors(base: TopicStates): void {
     this.#floors = new Map(base.snapshot());
-    const topics = this.#db
-      .query<EntryRow, [number]>(`${SELECT} WHERE e.kind = 4 AND e.seq > ? ORDER BY e.seq`)
-      .all(this.#base.seq);
-    for (const row of topics) this.#noteTopic(fromRow(row));
+    for (const entry of this.#table.topicsAfter(this.#base.seq)) this.#noteTopic(entry);
   }
 }
 
