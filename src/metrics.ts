@@ -21,7 +21,7 @@ export interface Metrics {
   readonly resets: Counter<"reason">;
   readonly eventsSent: Counter;
   readonly bytesSent: Counter;
-  /** Published events, by result (`ok`, `timeout`, `failed`, `queue-full`). */
+  /** Published events, by result (`ok`, `duplicate`, `timeout`, `failed`, `queue-full`). */
   readonly published: Counter<"result">;
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Kafka } from "kafkajs";
 import { HeadgateError } from "../errors.ts";
+import { markTextOf, parseMark } from "../log/idempotency.ts";
 import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
@@ -134,9 +135,12 @@ export class KafkaPublisher implements Publisher {
     }
   }
 
-  #choosePartition({ topic, key }: OutgoingRecord): number {
+  #choosePartition({ topic, key, headers }: OutgoingRecord): number {
     const partitions = this.#options.partitionCount(topic);
     if (key !== null) return partitionOfKey(key, partitions);
+    // What is published again under its idempotency key must meet the first in one partition.
+    const mark = markTextOf(headers);
+    if (mark !== undefined) return partitionOfKey(Buffer.from(parseMark(mark).digest), partitions);
     this.#keyless = (this.#keyless + 1) % Number.MAX_SAFE_INTEGER;
     return this.#keyless % partitions;
   }

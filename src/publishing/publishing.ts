@@ -1,8 +1,9 @@
-import { HeadgateError } from "../errors.ts";
+import { HeadgateError, quote } from "../errors.ts";
 import type { Hub } from "../hub/hub.ts";
 import { recordBytes } from "../log/entry.ts";
 import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
 import type { Metrics } from "../metrics.ts";
+import { digestOf, IdempotentPublishing, markRecords } from "./idempotent.ts";
 
 export interface PublishResult {
   readonly published: number;
@@ -10,6 +11,16 @@ export interface PublishResult {
   readonly events: readonly Coordinates[];
   /** Subscribers of this instance that the events reach. */
   readonly receivers: number;
+  /** Everything had been published before, under the same idempotency key: here is where. */
+  readonly duplicate?: true;
+}
+
+/** Makes a publish one that can be repeated without publishing twice. */
+export interface Idempotency {
+  /** 1 to 128 printable characters. */
+  readonly key: string;
+  /** Whose key it is: two publishers may use the same. */
+  readonly publisher: string;
 }
 
 export interface PublishingOptions {
@@ -24,9 +35,16 @@ export interface PublishingOptions {
 /** The one way for events into Headgate, for requests and for code in this process. */
 export class Publishing {
   readonly #options: PublishingOptions;
+  readonly #idempotent: IdempotentPublishing;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
+    const { hub, publisher } = options;
+    this.#idempotent = new IdempotentPublishing({
+      log: () => hub.source?.log,
+      publish: (records) => publisher.publish(records),
+      waitMs: FEED_WAIT_MS,
+    });
   }
 
   get topics(): readonly string[] {
@@ -41,8 +59,29 @@ export class Publishing {
    * Checks all records, then publishes them; resolves once they are durable.
    * @throws HeadgateError `too-large`, or what `Publisher.publish` rejects with.
    */
-  async publish(records: readonly OutgoingRecord[]): Promise<PublishResult> {
-    const { publisher, hub, maxEventBytes } = this.#options;
+  async publish(
+    records: readonly OutgoingRecord[],
+    idempotency?: Idempotency,
+  ): Promise<PublishResult> {
+    const { publisher, hub } = this.#options;
+    if (!idempotency) {
+      this.#checkSizes(records);
+      const receivers = hub.receivers(records);
+      const events = await publisher.publish(records);
+      return { published: events.length, events, receivers };
+    }
+    const digest = digestOf(idempotency.publisher, checkKey(idempotency.key));
+    const marked = markRecords(records, digest);
+    this.#checkSizes(marked);
+    const reached = hub.receivers(records);
+    const { events, isDuplicate } = await this.#idempotent.publish(digest, marked);
+    if (!isDuplicate) return { published: events.length, events, receivers: reached };
+    this.#options.metrics.published.inc({ result: "duplicate" }, events.length);
+    return { published: events.length, events, receivers: 0, duplicate: true };
+  }
+
+  #checkSizes(records: readonly OutgoingRecord[]): void {
+    const { maxEventBytes } = this.#options;
     for (const [i, record] of records.entries()) {
       const bytes = recordBytes(record);
       if (bytes <= maxEventBytes) continue;
@@ -52,8 +91,20 @@ export class Publishing {
         { pointer: records.length > 1 ? `/${i}` : "" },
       );
     }
-    const receivers = hub.receivers(records);
-    const events = await publisher.publish(records);
-    return { published: events.length, events, receivers };
   }
+}
+
+/** How long a publish under an idempotency key waits for the feed to bring it back, which takes milliseconds. */
+const FEED_WAIT_MS = 2000;
+
+// [draft-ietf-httpapi-idempotency-key-header] leaves the form open; RFC 20: the printable ones.
+const KEY = /^[\x20-\x7e]{1,128}$/;
+
+function checkKey(key: string): string {
+  if (KEY.test(key)) return key;
+  throw new HeadgateError(
+    "invalid-parameter",
+    `Idempotency-Key is ${quote(key)}; use 1 to 128 printable ASCII characters`,
+    { parameter: "Idempotency-Key" },
+  );
 }
