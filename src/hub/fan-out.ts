@@ -61,7 +61,7 @@ export class FanOut {
   /** The point from which a live subscriber would read on. */
   pointFor(group: Group): ReadingPoint {
     const state = this.#position.snapshot(group.subscription.topics);
-    return { seq: this.#seq, state, target: undefined };
+    return { seq: this.#seq, state, target: undefined, picks: undefined };
   }
 
   /** One turn. True: there is more than one turn could take. */

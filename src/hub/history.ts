@@ -1,7 +1,7 @@
 import type { EventLog } from "../log/event-log.ts";
 import { laterOf, type Position, type TopicPosition } from "../log/position.ts";
 import { type Event, toEvent } from "../sse/event.ts";
-import { isEvent, type Reader } from "./page.ts";
+import { isEvent, type Picks, type Reader } from "./page.ts";
 import { isFor } from "./subscription.ts";
 
 /** Entries, or blocks of entries, that one step of a scan looks at. */
@@ -29,24 +29,42 @@ export function* newestEvents(
   }
 }
 
-/** Where the reader's `count` newest events begin: `recent=N`. */
-export function* positionOfRecent(
+/** Whether an event is the newest of its key, where they are asked in order, newest first. Without a key it is of none. */
+export function onePerKey(): (event: Event) => boolean {
+  const seen = new Set<string>();
+  return ({ key, entry }) => {
+    // Topics hold no "~": two topics' keys are never one.
+    const place = `${entry.topic}~${key}`;
+    if (key === undefined || seen.has(place)) return false;
+    seen.add(place);
+    return true;
+  };
+}
+
+/** Where the reader's `count` newest events (or, per key, newest of each key) begin: `recent=N`. */
+export function* beginningOfRecent(
   log: EventLog,
   reader: Reader,
   count: number,
-): Generator<void, Position, void> {
-  let left = count;
-  let seq = log.headSeq + 1;
-  yield* newestEvents(log, reader, ({ entry }) => {
-    seq = entry.seq;
-    left -= 1;
-    return left > 0 ? "more" : "enough";
+  per: "key" | undefined,
+): Generator<void, { position: Position; picks: Picks | undefined }, void> {
+  const { topics } = reader.subscription;
+  const { headSeq } = log;
+  const isWanted = per === "key" ? onePerKey() : () => true;
+  const seqs = new Set<number>();
+  let seq = headSeq + 1;
+  yield* newestEvents(log, reader, (event) => {
+    if (!isWanted(event)) return "more";
+    seq = event.entry.seq;
+    seqs.add(seq);
+    return seqs.size < count ? "more" : "enough";
   });
-  return earliestHeld(
-    log,
-    reader.subscription.topics,
-    log.positionAt(Math.max(seq - 1, log.baseSeq)),
-  );
+  const position = log.positionAt(Math.max(seq - 1, log.baseSeq));
+  const until = new Map(topics.map((topic) => [topic, headSeq]));
+  return {
+    position: earliestHeld(log, topics, position),
+    picks: per === "key" ? { until, seqs } : undefined,
+  };
 }
 
 /** Where every topic's floor is: `since=earliest`. */

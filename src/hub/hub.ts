@@ -1,15 +1,18 @@
+import { HeadgateError } from "../errors.ts";
 import type { OutgoingRecord } from "../log/publisher.ts";
-import { placeEntry } from "../log/stored-entry.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
-import { toEvent } from "../sse/event.ts";
 import { encodeRetry, encodeSystem } from "../sse/encoding.ts";
+import { type Connections, describeConnections } from "./connections.ts";
+import { type Explanation, explainStart } from "./explain.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { FanOut } from "./fan-out.ts";
 import { Group } from "./group.ts";
 import { GroupIndex } from "./group-index.ts";
 import { openStream } from "./opening.ts";
+import type { Reader } from "./page.ts";
 import { Readers } from "./readers.ts";
+import { countReceivers } from "./receivers.ts";
 import type { ResetReason } from "./reset.ts";
 import type { Source } from "./source.ts";
 import type { StartRequest } from "./start-position.ts";
@@ -46,10 +49,21 @@ export interface SubscribeRequest {
   readonly identity: Identity;
   readonly start: StartRequest;
   readonly sink: Sink;
+  /** When the right to read ends (milliseconds since 1970); Infinity where it does not. */
+  readonly expiresAtMs: number;
+  /** Called once, however the stream ends. */
+  readonly onEnded: (reason: EndReason) => void;
 }
 
 /** Streams close over this part of the grace; the rest is for those that take their time. */
 const DRAIN_SPREAD = 0.7;
+
+/** How long an explanation may take: a position ahead of Kafka's end needs two answers 5 s apart. */
+const EXPLAIN_MS = 8000;
+
+function notReady(): HeadgateError {
+  return new HeadgateError("not-ready", "The server is not ready yet; /readyz says why");
+}
 
 /** The live part of the server: who is connected, and what each of them gets next. */
 export class Hub implements Disposable {
@@ -139,12 +153,13 @@ export class Hub implements Disposable {
   }
 
   /** Opens a stream: its first bytes leave at once. */
-  subscribe({ subscription, identity, start, sink }: SubscribeRequest): Subscriber {
+  subscribe(request: SubscribeRequest): Subscriber {
+    const { subscription, start } = request;
     const { metrics, maxAgeMs, retryMs, logger } = this.#options;
     const nowMs = performance.now();
     const group = this.#groupOf(subscription);
     const endsAtMs = maxAgeMs > 0 ? nowMs + maxAgeMs * (0.8 + 0.2 * this.#random()) : Infinity;
-    const subscriber = new Subscriber({ identity, group, sink, nowMs, endsAtMs, start });
+    const subscriber = new Subscriber({ ...request, group, nowMs, endsAtMs });
     group.members.add(subscriber);
     this.#subscribers.add(subscriber);
     this.#index.addSubscriber(subscriber);
@@ -194,27 +209,26 @@ export class Hub implements Disposable {
     if (isBetweenEvents && subscriber.blockedSinceMs === undefined) this.#finish(subscriber);
   }
 
+  /** @throws HeadgateError `not-ready` as long as nobody can tell. */
+  async explain(request: StartRequest, reader: Reader): Promise<Explanation> {
+    const source = this.#source;
+    if (!source) throw notReady();
+    const signal = AbortSignal.timeout(EXPLAIN_MS);
+    return explainStart(request, reader, { source, turns: this.#turns, signal }).catch(
+      (error: unknown) => {
+        throw signal.aborted ? notReady() : error;
+      },
+    );
+  }
+
+  /** Who is connected. */
+  connections(): Connections {
+    return describeConnections(this.#subscribers, this.#source?.log.headSeq);
+  }
+
   /** How many subscribers records that are about to be published reach. */
   receivers(records: readonly OutgoingRecord[]): number {
-    const reached = new Set<Subscriber>();
-    const groups = new Set<Group>();
-    for (const record of records) {
-      const entry = {
-        kind: "record",
-        partition: 0,
-        offset: 0,
-        timestampMs: -1,
-        timestampType: "create",
-        ...record,
-      } as const;
-      const event = toEvent(placeEntry(entry, { seq: 0, tag: "", arrivedMs: 0 }));
-      for (const group of this.#index.groupsFor(event)) groups.add(group);
-      for (const subscriber of this.#index.namedBy(event)) reached.add(subscriber);
-    }
-    let count = 0;
-    for (const group of groups) count += group.members.size;
-    for (const subscriber of reached) if (!groups.has(subscriber.group)) count += 1;
-    return count;
+    return countReceivers(this.#index, records);
   }
 
   /** Closes every stream, jittered over the grace so that they do not all come back at once; resolves when all are gone. */
@@ -307,10 +321,14 @@ export class Hub implements Disposable {
 
   #cleanUp(): void {
     const nowMs = performance.now();
+    // [RFC 7519 §4.1.4] A token's end is a time of day, and moves with the clock.
+    const wallMs = Date.now();
     for (const subscriber of this.#subscribers) {
       const { blockedSinceMs } = subscriber;
       if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= this.#maxStallMs) {
         this.#cut(subscriber, "stalled");
+      } else if (wallMs >= subscriber.expiresAtMs) {
+        this.close(subscriber, "token-expired", false);
       } else if (nowMs >= subscriber.endsAtMs) this.close(subscriber, "max-age");
     }
   }
@@ -353,6 +371,7 @@ export class Hub implements Disposable {
     }
     this.#options.metrics.streamsClosed.inc({ reason });
     this.#options.metrics.connectedClients.set(this.size);
+    subscriber.onEnded(reason);
   }
 
   #groupOf(subscription: Subscription): Group {

@@ -8,6 +8,7 @@ import type { ReadingPoint } from "./page.ts";
 import { encodeReset, type ResetReason } from "./reset.ts";
 import { resolveStart, type Start, type StartRequest } from "./start-position.ts";
 import type { Subscriber } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 
 export interface OpeningContext {
   readonly turns: FairTurns;
@@ -59,7 +60,7 @@ export async function openStream(
   }
   if (frames.length > 0) subscriber.write(Buffer.concat(frames), performance.now());
   subscriber.isGreeted = true;
-  return readingPoint(source, start.position, subscriber, context.liveSeq());
+  return readingPoint(source, start, subscriber.subscription, context.liveSeq());
 }
 
 async function resolve(
@@ -75,23 +76,23 @@ async function resolve(
 }
 
 /** The point from which a position is read: nothing after it is missed, and what lies below it is skipped. */
-function readingPoint(
+export function readingPoint(
   { log }: Source,
-  position: Position,
-  { subscription: { topics } }: Subscriber,
+  { position, picks }: Start,
+  { topics }: Subscription,
   liveSeq: number,
 ): ReadingPoint {
   const atSeq = log.headSeq;
   if (isTrimmed(log, position)) {
     // Retention passed it while it was looked for: the reader finds that it lags, and says so.
-    return { seq: log.baseSeq - 1, state: position, target: { position, atSeq } };
+    return { seq: log.baseSeq - 1, state: position, target: { position, atSeq }, picks };
   }
   const seq = Math.min(log.seqBefore(position), liveSeq);
   const at = log.positionAt(seq);
   const state = new Map([...at].filter(([topic]) => topics.includes(topic)));
   const beyond = [...position].filter(([topic, part]) => !hasReached(state.get(topic), part));
   const target = beyond.length > 0 ? { position: new Map(beyond), atSeq } : undefined;
-  return { seq, state, target };
+  return { seq, state, target, picks };
 }
 
 function isTrimmed(log: EventLog, position: Position): boolean {

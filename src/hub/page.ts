@@ -24,6 +24,14 @@ export interface Target {
   readonly atSeq: number;
 }
 
+/** Of the events up to a place only some are sent: the newest of each key (`recent` with `per=key`). */
+export interface Picks {
+  /** By topic, the last entry that was chosen from. */
+  readonly until: ReadonlyMap<string, number>;
+  /** The chosen ones; as many as `recent` allows. */
+  readonly seqs: ReadonlySet<number>;
+}
+
 /** A point in the log from which a subscriber reads on. */
 export interface ReadingPoint {
   /** The last entry behind the subscriber. */
@@ -31,6 +39,7 @@ export interface ReadingPoint {
   /** Where the subscription's topics stood there. */
   readonly state: Position;
   readonly target: Target | undefined;
+  readonly picks: Picks | undefined;
 }
 
 /** A piece of replay: the frames of some entries, ready to be written. */
@@ -86,7 +95,8 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
   let bytes = 0;
   let events = 0;
   const resets: ResetReason[] = [];
-  let isShared = target === undefined;
+  const { picks } = from;
+  let isShared = target === undefined && picks === undefined;
   const id = (): string =>
     target
       ? formatPosition(positionOf({ state: position.snapshot(topics), target }))
@@ -103,7 +113,8 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
       continue;
     }
     const isBehind = target !== undefined && isBehindTarget(entry, target, position);
-    const event = isBehind || !isEvent(entry) ? undefined : toEvent(entry);
+    const isLeftOut = isBehind || !isEvent(entry) || isPassedOver(entry, picks);
+    const event = isLeftOut ? undefined : toEvent(entry);
     if (event?.audience && isPersonal(event.audience)) isShared = false;
     const body =
       event && isFor(event, reader.subscription, reader.identity)
@@ -125,8 +136,17 @@ export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, last
     }
     seq = entry.seq;
   }
-  const end = { seq, state: position.snapshot(topics), target };
+  const end = { seq, state: position.snapshot(topics), target, picks: remainingPicks(picks, seq) };
   return { bytes: Buffer.concat(chunks), events, resets, end, isShared };
+}
+
+function isPassedOver({ seq, topic }: StoredEntry, picks: Picks | undefined): boolean {
+  if (!picks || picks.seqs.has(seq)) return false;
+  return seq <= (picks.until.get(topic) ?? 0);
+}
+
+function remainingPicks(picks: Picks | undefined, seq: number): Picks | undefined {
+  return picks && Math.max(...picks.until.values()) > seq ? picks : undefined;
 }
 
 /** Whether an entry is shown as an event (if to anybody). */

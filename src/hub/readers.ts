@@ -98,7 +98,8 @@ export class Readers {
   #page(subscriber: Subscriber, point: ReadingPoint): Page {
     const { log, liveSeq } = this.#options;
     const { group } = subscriber;
-    const cached = point.target ? undefined : this.#pages.get(group.id, point.seq);
+    const isOwn = point.target !== undefined || point.picks !== undefined;
+    const cached = isOwn ? undefined : this.#pages.get(group.id, point.seq);
     if (cached) return cached;
     const page = readPage(log, point, subscriber, liveSeq());
     // A page that leads nowhere was made at the log's end: later there is more after its point.
@@ -115,7 +116,7 @@ export class Readers {
   }
 
   /** The log let go of what came next: each topic that lost something goes on from what is held. */
-  #resetLagged(subscriber: Subscriber, { state, target }: ReadingPoint): boolean {
+  #resetLagged(subscriber: Subscriber, { state, target, picks }: ReadingPoint): boolean {
     const { log, onReset } = this.#options;
     const { encoding } = subscriber.subscription;
     const base = log.positionAt(log.baseSeq);
@@ -126,7 +127,7 @@ export class Readers {
     const held = new Map([...base].filter(([topic]) => from.has(topic)));
     subscriber.activity = {
       kind: "reading",
-      point: { seq: log.baseSeq, state: held, target },
+      point: { seq: log.baseSeq, state: held, target, picks },
       written: 0,
       page: undefined,
     };

@@ -3,8 +3,8 @@ import type { EventLog } from "../log/event-log.ts";
 import { hasReached, parsePosition, type Position, type TopicPosition } from "../log/position.ts";
 import type { EndsSource, TopicEnds } from "../log/source.ts";
 import type { FairTurns } from "./fair-turns.ts";
-import { earliestPosition, positionOfRecent, positionSince } from "./history.ts";
-import type { Reader } from "./page.ts";
+import { beginningOfRecent, earliestPosition, positionSince } from "./history.ts";
+import type { Picks, Reader } from "./page.ts";
 import { applyResets, type PlannedReset, type Reset, type ResetReason } from "./reset.ts";
 
 /** Where a request asks to begin. */
@@ -25,7 +25,11 @@ export interface Start {
   readonly resets: readonly Reset[];
   /** Whether the position that the subscriber gave is (but for resets) where it begins. */
   readonly isResumed: boolean;
+  readonly picks: Picks | undefined;
 }
+
+/** A part of a start: where some topics begin. */
+type Beginning = Pick<Start, "position" | "picks">;
 
 export interface StartContext {
   readonly log: EventLog;
@@ -68,12 +72,16 @@ export async function resolveStart(
   const given = lastEventId ? parsePosition(lastEventId) : undefined;
   if (lastEventId && !given) {
     const to = await fallback("malformed", topics, given, request, reader, context);
-    const [reset] = applyResets(to, [{ reason: "malformed", to }], lastEventId);
-    return { position: to, resets: reset ? [reset] : [], isResumed: false };
+    const [reset] = applyResets(
+      to.position,
+      [{ reason: "malformed", to: to.position }],
+      lastEventId,
+    );
+    return { ...to, resets: reset ? [reset] : [], isResumed: false };
   }
   if (!given) {
-    const position = await requested(request, topics, reader, context);
-    return { position, resets: [], isResumed: false };
+    const beginning = await requested(request, topics, reader, context);
+    return { ...beginning, resets: [], isResumed: false };
   }
   const verdicts = await judgeAll(topics, given, context);
   const from = new Map<string, TopicPosition>();
@@ -84,29 +92,45 @@ export async function resolveStart(
     byReason.set(verdict.reason, [...(byReason.get(verdict.reason) ?? []), topic]);
   }
   const planned: PlannedReset[] = [];
+  let picks: Picks | undefined;
   for (const [reason, names] of byReason) {
-    planned.push({ reason, to: await fallback(reason, names, given, request, reader, context) });
+    const to = await fallback(reason, names, given, request, reader, context);
+    planned.push({ reason, to: to.position });
+    picks = bothPicks(picks, to.picks);
   }
   const position = new Map([...from, ...planned.flatMap(({ to }) => [...to])]);
   const resumed = topics.some((topic) => given.has(topic) && verdicts.get(topic)?.kind === "go");
-  return { position, resets: applyResets(from, planned, lastEventId), isResumed: resumed };
+  const resets = applyResets(from, planned, lastEventId);
+  return { position, resets, isResumed: resumed, picks };
+}
+
+function bothPicks(one: Picks | undefined, other: Picks | undefined): Picks | undefined {
+  if (!one || !other) return one ?? other;
+  return {
+    until: new Map([...one.until, ...other.until]),
+    seqs: one.seqs.union(other.seqs),
+  };
 }
 
 /** Where the request itself says to begin: `since`, `recent`, else `latest`. */
 async function requested(
-  { since, recent }: StartRequest,
+  { since, recent, per }: StartRequest,
   topics: readonly string[],
   reader: Reader,
   context: StartContext,
-): Promise<Position> {
+): Promise<Beginning> {
   const { log, turns } = context;
   if (recent !== undefined && recent > 0) {
     const narrowed = { ...reader, subscription: { ...reader.subscription, topics } };
-    return turns.run(positionOfRecent(log, narrowed, recent));
+    return turns.run(beginningOfRecent(log, narrowed, recent, per));
   }
-  if (since === "earliest") return earliestPosition(log, topics);
-  if (typeof since === "number") return turns.run(positionSince(log, topics, since));
-  return latest(topics, context);
+  const position =
+    since === "earliest"
+      ? earliestPosition(log, topics)
+      : typeof since === "number"
+        ? await turns.run(positionSince(log, topics, since))
+        : await latest(topics, context);
+  return { position, picks: undefined };
 }
 
 /** Where topics go on whose position cannot be honoured. */
@@ -117,14 +141,14 @@ async function fallback(
   request: StartRequest,
   reader: Reader,
   context: StartContext,
-): Promise<Position> {
+): Promise<Beginning> {
   const asks = request.since !== undefined || request.recent !== undefined;
   if (asks || reason === "malformed" || reason === "ahead") {
     return requested(request, topics, reader, context);
   }
   const held = earliestPosition(context.log, topics);
-  if (reason !== "expired") return held;
-  return new Map(
+  if (reason !== "expired") return { position: held, picks: undefined };
+  const later = new Map(
     [...held].map(([topic, { tag, offsets }]) => [
       topic,
       {
@@ -133,6 +157,7 @@ async function fallback(
       },
     ]),
   );
+  return { position: later, picks: undefined };
 }
 
 /** The ends as the source has them now; while it cannot be asked, the log's: then nothing later is missed. */

@@ -51,6 +51,11 @@ export class Subscriber {
   readonly sink: Sink;
   /** When the stream has reached its age (monotonic, ms). */
   readonly endsAtMs: number;
+  /** When its right to read ends (milliseconds since 1970). */
+  readonly expiresAtMs: number;
+  /** When it was opened (monotonic, ms). */
+  readonly openedMs: number;
+  readonly onEnded: (reason: EndReason) => void;
   activity: Activity;
   /** When bytes of its own last went out (monotonic, ms); shared ones count in its group. */
   lastWriteMs: number;
@@ -71,12 +76,17 @@ export class Subscriber {
     sink: Sink;
     nowMs: number;
     endsAtMs: number;
+    expiresAtMs: number;
     start: StartRequest;
+    onEnded: (reason: EndReason) => void;
   }) {
     this.identity = options.identity;
     this.group = options.group;
     this.sink = options.sink;
     this.endsAtMs = options.endsAtMs;
+    this.expiresAtMs = options.expiresAtMs;
+    this.openedMs = options.nowMs;
+    this.onEnded = options.onEnded;
     this.lastWriteMs = options.nowMs;
     const { lastEventId } = options.start;
     const isGiven = lastEventId !== undefined && parsePosition(lastEventId) !== undefined;

@@ -57,7 +57,14 @@ function stream(defaultRecent: number | undefined): RouteHandler {
       server,
       onOpen: (sink) => {
         const { hub } = context;
-        const subscriber = hub.subscribe({ subscription, identity, start, sink });
+        const subscriber = hub.subscribe({
+          subscription,
+          identity,
+          start,
+          sink,
+          expiresAtMs: Infinity,
+          onEnded: () => {},
+        });
         return { onDrain: () => hub.onDrain(subscriber), onGone: () => hub.onGone(subscriber) };
       },
     });
