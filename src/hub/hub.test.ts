@@ -91,6 +91,8 @@ class Bench implements Disposable {
         ...start,
       },
       sink: peer,
+      expiresAtMs: Infinity,
+      onEnded: () => {},
     });
     return peer;
   }

@@ -188,6 +188,8 @@ export class Client {
         per: undefined,
       },
       sink,
+      expiresAtMs: Infinity,
+      onEnded: () => undefined,
     });
   }
 
