@@ -1,11 +1,18 @@
 import { HeadgateError, quote } from "../errors.ts";
+import {
+  MAX_ITEMS,
+  type Meanings,
+  type Parameter,
+  type ParameterName,
+  PARAMETERS,
+} from "./parameters.ts";
 
-/** Most items in one list parameter: bounds what one subscription can make us index. */
-const MAX_ITEMS = 100;
+/** Not for the routes: what cache busters send, and what the authenticator reads. */
+const IGNORED: ReadonlySet<string> = new Set(["_", "token"]);
 
 /**
- * A request's query, parameter by parameter. Whatever is not asked for by name, is repeated or does
- * not decode is refused. `_` is ignored: it is what cache busters send.
+ * A request's query, parameter by parameter. Whatever is not one of the endpoint's parameters, is
+ * repeated or does not decode is refused.
  */
 export class Query {
   /** Values as they came, still percent-encoded. */
@@ -22,7 +29,7 @@ export class Query {
       if (pair === "") continue;
       const equals = pair.indexOf("=");
       const name = decode(equals === -1 ? pair : pair.slice(0, equals), "name");
-      if (name === "_") continue;
+      if (IGNORED.has(name)) continue;
       if (!known.includes(name)) {
         throw badParameter(name, `Unknown parameter ${quote(name)}; known: ${known.join(", ")}`);
       }
@@ -33,67 +40,57 @@ export class Query {
     }
   }
 
-  text(name: string): string | undefined {
-    const value = this.#values.get(name);
-    return value === undefined ? undefined : decode(value, name);
-  }
-
-  /** As it came where it does not decode: for a value that is judged later, and not by its form. */
-  anyText(name: string): string | undefined {
-    const value = this.#values.get(name);
-    try {
-      return value && decode(value, name);
-    } catch {
-      return value;
-    }
-  }
-
-  /** A comma list, split before it is decoded, so that `%2C` is a comma in an item. */
-  list(name: string): string[] | undefined {
+  /**
+   * What a parameter means; undefined where it is not given.
+   * @throws HeadgateError `invalid-parameter`, naming the parameter.
+   */
+  get<N extends ParameterName>(name: N): Meanings[N] | undefined {
     const value = this.#values.get(name);
     if (value === undefined) return undefined;
-    const items = value.split(",");
-    if (items.length > MAX_ITEMS) {
-      throw badParameter(
-        name,
-        `Parameter ${quote(name)} has ${items.length} items; at most ${MAX_ITEMS} are allowed`,
-      );
-    }
-    return items.map((item) => {
-      if (item === "") {
-        throw badParameter(
-          name,
-          `Parameter ${quote(name)} has an empty item; leave it out instead`,
-        );
-      }
-      return decode(item, name);
-    });
+    const parameter: Parameter<Meanings[N]> = PARAMETERS[name];
+    const given = parameter.isList ? decodeList(value, name) : decodeText(value, name, parameter);
+    const { success, data, error } = parameter.schema.safeParse(given);
+    if (success) return data;
+    const [issue] = error.issues;
+    const fault =
+      typeof given === "string"
+        ? `is ${quote(given)}`
+        : `has the item ${quote(given[Number(issue?.path[0])] ?? "")}`;
+    throw badParameter(name, `Parameter ${quote(name)} ${fault}; ${issue?.message}`);
   }
 
-  flag(name: string): boolean {
-    const value = this.text(name);
-    if (value !== undefined && value !== "true" && value !== "false") {
-      throw badParameter(name, `Parameter ${quote(name)} is ${quote(value)}; use true or false`);
-    }
-    return value === "true";
-  }
-
-  integer(name: string, { min, max }: { min: number; max: number }): number | undefined {
-    const value = this.text(name);
-    if (value === undefined) return undefined;
-    const number = Number(value);
-    if (!/^\d{1,15}$/.test(value) || number < min || number > max) {
-      throw badParameter(
-        name,
-        `Parameter ${quote(name)} is ${quote(value)}; use a whole number from ${min} to ${max}`,
-      );
-    }
-    return number;
+  /** For a caller that says the bounds itself; they are the table's. */
+  integer(name: "limit" | "recent", _bounds: { min: number; max: number }): number | undefined {
+    return this.get(name);
   }
 }
 
 export function badParameter(parameter: string, message: string): HeadgateError {
   return new HeadgateError("invalid-parameter", message, { parameter: parameter.slice(0, 100) });
+}
+
+function decodeText(value: string, name: string, { isLenient }: { isLenient: boolean }): string {
+  try {
+    return decode(value, name);
+  } catch (error) {
+    if (isLenient) return value;
+    throw error;
+  }
+}
+
+/** A comma list, split before it is decoded, so that `%2C` is a comma in an item. */
+function decodeList(value: string, name: string): string[] {
+  const items = value.split(",");
+  if (items.length > MAX_ITEMS) {
+    throw badParameter(
+      name,
+      `Parameter ${quote(name)} has ${items.length} items; at most ${MAX_ITEMS} are allowed`,
+    );
+  }
+  return items.map((item) => {
+    if (item !== "") return decode(item, name);
+    throw badParameter(name, `Parameter ${quote(name)} has an empty item; leave it out instead`);
+  });
 }
 
 /** [URL Standard §5.1] "+" is a space; percent-encoding must be valid UTF-8. Decoded once, never twice. */

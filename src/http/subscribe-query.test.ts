@@ -1,27 +1,14 @@
 import { expect, test } from "bun:test";
-import { HeadgateError } from "../errors.ts";
+import { HeadgateError, topicNotFound } from "../errors.ts";
 import type { StartRequest } from "../hub/start-position.ts";
 import { Query } from "./query.ts";
-import {
-  FILTER_PARAMETERS,
-  parseSelf,
-  parseStart,
-  parseSubscription,
-  START_PARAMETERS,
-} from "./subscribe-query.ts";
+import { parseSelf, parseStart, parseSubscription, STREAM_PARAMETERS } from "./subscribe-query.ts";
 
 const SERVED = ["payments", "orders", "orders.eu", "__internal"];
 const NOW_MS = Date.UTC(2026, 10, 21, 12);
 
 const query = (text: string): Query =>
-  new Query(`http://localhost/events?${text}`, [
-    ...FILTER_PARAMETERS,
-    ...START_PARAMETERS,
-    "envelope",
-    "clientId",
-    "userId",
-    "username",
-  ]);
+  new Query(`http://localhost/events?${text}`, STREAM_PARAMETERS);
 
 const topics = (text: string): readonly string[] => parseSubscription(query(text), SERVED).topics;
 
@@ -42,6 +29,26 @@ function refusal(read: () => unknown): string {
   }
   throw new Error("Not refused");
 }
+
+test("B14 a topic that may not be read is as unknown as one that does not exist", () => {
+  const readable = SERVED.filter((topic) => topic !== "payments");
+  const refusalOf = (name: string): unknown => {
+    try {
+      return parseSubscription(query(`topics=${name}`), readable);
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(refusalOf("payments")).toEqual(topicNotFound("payments"));
+  expect(refusalOf("nothings")).toEqual(topicNotFound("nothings"));
+  expect(refusalOf("pay*")).toEqual(topicNotFound("pay*"));
+  expect(parseSubscription(query("topics=*"), readable).topics).not.toContain("payments");
+});
+
+test("a subscription without any topic is forbidden, and a named one not found", () => {
+  expect(refusal(() => parseSubscription(query(""), []))).toBe("forbidden");
+  expect(refusal(() => parseSubscription(query("topics=orders"), []))).toBe("topic-not-found");
+});
 
 test("topics are those named, by name or prefix, each once and in byte order", () => {
   expect(topics("")).toEqual(["__internal", "orders", "orders.eu", "payments"]);
@@ -108,6 +115,17 @@ test("a default number of recent events counts where the request says nothing el
   expect(start("since=earliest", null, 10).recent).toBeUndefined();
 });
 
+test("the newest of each key comes only where recent events come", () => {
+  expect(start("recent=5&per=key").per).toBe("key");
+  expect(start("recent=0&per=key")).toMatchObject({ recent: 0, per: "key" });
+  expect(start("per=key", null, 10)).toMatchObject({ recent: 10, per: "key" });
+  expect(start("recent=5").per).toBeUndefined();
+  expect(refusal(() => start("per=key"))).toBe("invalid-parameter");
+  expect(refusal(() => start("since=15m&per=key", null, 10))).toBe("invalid-parameter");
+  expect(refusal(() => start("recent=5&per=topic"))).toBe("invalid-parameter");
+  expect(refusal(() => start("recent=5&per="))).toBe("invalid-parameter");
+});
+
 test("B12 the header Last-Event-ID beats the parameter; an empty one is absent", () => {
   expect(start("lastEventId=b", "a").lastEventId).toBe("a");
   expect(start("lastEventId=b", "").lastEventId).toBe("b");
@@ -130,6 +148,7 @@ test("types are names and prefixes", () => {
 test.each([
   ["clientId=a/b"],
   ["clientId="],
+  [`userId=${"x".repeat(129)}`],
   [`clientId=${"x".repeat(65)}`],
   ["userId=%0D"],
   ["username="],
