@@ -65,7 +65,11 @@ export const VARIABLES = {
     "Comma list of names that the header Host may have beside loopback names. Off loopback any may be there unless this is set.",
     value.hostNames,
   ),
-  TRUSTED_PROXIES: planned("server", "Comma list of CIDR ranges whose X-Forwarded-For counts."),
+  TRUSTED_PROXIES: optional(
+    "server",
+    "Comma list of CIDR ranges, such as 10.0.0.0/8, of proxies whose X-Forwarded-For counts.",
+    value.cidrs,
+  ),
   TLS_CERT: optional("server", "Certificate chain for HTTPS; needs TLS_KEY.", value.text, {
     isPem: true,
   }),
@@ -220,15 +224,17 @@ export const VARIABLES = {
     "100000",
     value.integer(1, 10_000_000),
   ),
-  SSE_MAX_CONNECTIONS_PER_IP: planned(
+  SSE_MAX_CONNECTIONS_PER_IP: given(
     "streams",
-    "Most open streams of one address; 0: no limit.",
+    "Most open streams of one address (IPv6: of one /64); 0: no limit.",
     "0",
+    value.integer(0, 10_000_000),
   ),
-  SSE_MAX_CONNECTIONS_PER_USER: planned(
+  SSE_MAX_CONNECTIONS_PER_USER: given(
     "streams",
     "Most open streams of one user; 0: no limit.",
     "0",
+    value.integer(0, 10_000_000),
   ),
   SSE_CLEANUP_INTERVAL: given(
     "streams",
@@ -236,7 +242,12 @@ export const VARIABLES = {
     "5000",
     value.milliseconds(1),
   ),
-  SSE_CORS_ORIGIN: planned("streams", "Comma list of exact origins, or *."),
+  SSE_CORS_ORIGIN: optional(
+    "streams",
+    "Comma list of origins whose pages may read answers, with credentials; or * for all, never with credentials.",
+    value.origins,
+    { defaultNote: "none" },
+  ),
 
   SSE_MAX_BODY_BYTES: given(
     "publishing",
@@ -250,20 +261,49 @@ export const VARIABLES = {
     "256KiB",
     value.bytes(1, 1_024 * MIB),
   ),
-  SSE_PUBLISH_RATE: planned(
+  SSE_PUBLISH_RATE: given(
     "publishing",
     "Events a second per user, or per address without one; 0: no limit.",
     "0",
+    value.rate,
   ),
 
-  AUTH: planned("who", "none, or jwt.", "none"),
-  JWT_SECRET: plannedSecret("who", "Secret of HS256, HS384, HS512 tokens."),
-  JWT_PUBLIC_KEY: planned("who", "Public key of RS, ES, EdDSA tokens."),
-  JWT_JWKS_URL: planned("who", "Where public keys are fetched."),
-  JWT_ISSUER: planned("who", "Required claim iss."),
-  JWT_AUDIENCE: planned("who", "Required claim aud."),
-  JWT_DEFAULT_CLAIMS: planned("who", "JSON of what every token may do."),
-  SSE_ALLOW_QUERY_TOKEN: planned("who", "Tokens in ?token=.", "false"),
+  AUTH: given(
+    "who",
+    "none: no tokens; or jwt: every request needs one, but for /health, /livez and /readyz.",
+    "none",
+    value.oneOf("none", "jwt"),
+  ),
+  JWT_SECRET: optional(
+    "who",
+    "Secret of HS256, HS384 and HS512 tokens; at least 32 bytes are advised.",
+    value.hmacSecret,
+    { isSecret: true },
+  ),
+  JWT_PUBLIC_KEY: optional(
+    "who",
+    "Public key (or certificate) of RS, ES and EdDSA tokens; needs JWT_AUDIENCE.",
+    value.text,
+    { isPem: true },
+  ),
+  JWT_JWKS_URL: optional(
+    "who",
+    "Where the public keys of RS, ES and EdDSA tokens are fetched; needs JWT_AUDIENCE.",
+    value.httpUrl,
+  ),
+  JWT_ISSUER: optional("who", "What the claim iss must be.", value.text),
+  JWT_AUDIENCE: optional("who", "What the claim aud must be, or hold.", value.text),
+  JWT_DEFAULT_CLAIMS: optional(
+    "who",
+    'JSON of what every token may do beside its own claim, such as {"subscribe":["public.*"]}.',
+    value.claims,
+  ),
+  SSE_ALLOW_QUERY_TOKEN: given(
+    "who",
+    "Tokens also in ?token=, for EventSource, which cannot send headers. Proxies may log them.",
+    "false",
+    value.flag,
+  ),
   ALLOW_ANONYMOUS_PUBLISH: given(
     "who",
     "Publishing without a token from anywhere.",
@@ -327,8 +367,4 @@ function planned(
     default: defaultText,
     plannedOnly: accepted,
   };
-}
-
-function plannedSecret(group: Group, description: string): Variable<string | undefined> {
-  return { ...planned(group, description), isSecret: true };
 }

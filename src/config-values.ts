@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { Claims } from "./auth/claims.ts";
+import { parseCidr } from "./cidr.ts";
 
 /** Longest delay of setTimeout: more fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -116,3 +118,55 @@ export const hostNames = commaList((name) =>
 export const kafkaName: Value<string> = z
   .string()
   .regex(/^[A-Za-z0-9._-]{1,200}$/, "expected 1 to 200 characters of A-Z a-z 0-9 . _ -");
+
+/** Ranges of addresses: `10.0.0.0/8`, `2001:db8::/32`. */
+export const cidrs = commaList((range) =>
+  parseCidr(range) ? undefined : "expected CIDR ranges, such as 10.0.0.0/8 or 2001:db8::/32",
+).transform((ranges) => ranges.map(parseCidr).filter((range) => range !== undefined));
+
+/** `*`, or origins as browsers send them [RFC 6454 §6.2]. */
+export const origins = commaList((origin) =>
+  origin === "*" || (URL.canParse(origin) && isOrigin(origin))
+    ? undefined
+    : "expected origins as browsers send them, such as https://app.example.com, or *",
+).transform((list, context) => {
+  if (!list.includes("*")) return list;
+  if (list.length > 1) context.addIssue({ code: "custom", message: "expected * alone" });
+  return "any" as const;
+});
+
+function isOrigin(text: string): boolean {
+  const { origin, protocol } = new URL(text);
+  return origin === text && (protocol === "http:" || protocol === "https:");
+}
+
+/** Events a second: 0, or more, also parts of one. */
+export const rate: Value<number> = z
+  .string()
+  .regex(/^\d{1,9}(?:\.\d{1,6})?$/, "expected events a second, such as 10 or 0.5")
+  .transform(Number);
+
+/** A secret of HMAC [RFC 7518 §3.2]. */
+export const hmacSecret: Value<string> = text.refine(
+  // Whoever signs by a public key as a secret signs by what everybody knows.
+  (secret) => !secret.includes("-----BEGIN "),
+  "expected a secret, not a PEM: public keys are JWT_PUBLIC_KEY",
+);
+
+export const httpUrl: Value<string> = z.url({
+  protocol: /^https?$/,
+  error: "expected an http or https URL",
+});
+
+/** The claim `headgate` as JSON. */
+export const claims: Value<Claims> = z
+  .string()
+  .transform((json, context): unknown => {
+    try {
+      return JSON.parse(json);
+    } catch {
+      context.addIssue({ code: "custom", message: "expected JSON" });
+      return z.NEVER;
+    }
+  })
+  .pipe(Claims);

@@ -26,6 +26,8 @@ describe("configuration", () => {
         port: 3000,
         host: "127.0.0.1",
         allowedHosts: [],
+        trustedProxies: [],
+        corsOrigins: [],
         tls: undefined,
         shutdownGraceMs: 10_000,
         logLevel: "info",
@@ -41,10 +43,17 @@ describe("configuration", () => {
         maxStallMs: 10_000,
         maxConnectionAgeMs: 0,
         maxConnections: 100_000,
+        maxConnectionsPerAddress: 0,
+        maxConnectionsPerUser: 0,
         cleanupMs: 5_000,
       },
-      publishing: { timeoutMs: 10_000, maxBodyBytes: 2 ** 20, maxEventBytes: 2 ** 18 },
-      who: { allowAnonymousPublish: false, allowAnonymousUsers: false },
+      publishing: { timeoutMs: 10_000, maxBodyBytes: 2 ** 20, maxEventBytes: 2 ** 18, rate: 0 },
+      who: {
+        allowAnonymousPublish: false,
+        allowAnonymousUsers: false,
+        allowQueryToken: false,
+        jwt: undefined,
+      },
     });
   });
 
@@ -235,7 +244,7 @@ describe("secrets", () => {
   test("the value of a secret is in no message, mistyped or in the wrong place", () => {
     const message = refusal({
       TLS_KEY: "s3cret",
-      JWT_SECRET: "s3cret",
+      JWT_SECRET: "-----BEGIN s3cret",
       JWT_SECRETS: "s3cret",
       KAFKA_SASL_PASSWORDS: "s3cret",
     });
@@ -289,29 +298,83 @@ describe("settings that belong together", () => {
   });
 });
 
+describe("who may do what", () => {
+  const JWT = { AUTH: "jwt", JWT_PUBLIC_KEY: PEM, JWT_AUDIENCE: "me" };
+
+  test("tokens are checked by what is set", () => {
+    expect(parseConfig(JWT).who.jwt).toEqual({
+      secret: undefined,
+      publicKey: PEM.trim(),
+      jwksUrl: undefined,
+      issuer: undefined,
+      audience: "me",
+      defaultClaims: {},
+    });
+    const withSecret = parseConfig({
+      AUTH: "JWT",
+      JWT_SECRET: "s3cret",
+      JWT_ISSUER: "https://issuer.example",
+      JWT_DEFAULT_CLAIMS: '{"subscribe":["public.*"],"status":true}',
+      SSE_ALLOW_QUERY_TOKEN: "true",
+    }).who;
+    expect(withSecret).toMatchObject({
+      allowQueryToken: true,
+      jwt: {
+        secret: "s3cret",
+        issuer: "https://issuer.example",
+        defaultClaims: { subscribe: ["public.*"], status: true },
+      },
+    });
+  });
+
+  test.each([
+    [{ AUTH: "basic" }, "expected one of none, jwt"],
+    [{ AUTH: "jwt" }, "one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL must be set; none"],
+    [{ ...JWT, JWT_SECRET: "s3cret" }, "JWT_SECRET and JWT_PUBLIC_KEY are set"],
+    [{ ...JWT, JWT_AUDIENCE: "" }, "JWT_AUDIENCE must be set"],
+    [{ AUTH: "jwt", JWT_SECRET: PEM }, "expected a secret, not a PEM"],
+    [{ JWT_SECRET: "s3cret" }, "JWT_SECRET is set, but AUTH is none"],
+    [{ AUTH: "jwt", JWT_AUDIENCE: "me", JWT_JWKS_URL: "file:///etc/keys" }, "expected an http"],
+    [{ ...JWT, JWT_DEFAULT_CLAIMS: "{" }, "JWT_DEFAULT_CLAIMS is"],
+    [{ ...JWT, JWT_DEFAULT_CLAIMS: '{"subscribes":[]}' }, "JWT_DEFAULT_CLAIMS is"],
+    [{ SSE_CORS_ORIGIN: "https://app.example/" }, "expected origins as browsers send them"],
+    [{ SSE_CORS_ORIGIN: "https://App.example" }, "expected origins as browsers send them"],
+    [{ SSE_CORS_ORIGIN: "null" }, "expected origins as browsers send them"],
+    [{ SSE_CORS_ORIGIN: "*,https://app.example" }, "expected * alone"],
+    [{ TRUSTED_PROXIES: "10.0.0.1" }, "expected CIDR ranges"],
+    [{ TRUSTED_PROXIES: "010.0.0.0/8" }, "expected CIDR ranges"],
+    [{ TRUSTED_PROXIES: "10.0.0.0/33" }, "expected CIDR ranges"],
+    [{ TRUSTED_PROXIES: "fd00::/129" }, "expected CIDR ranges"],
+    [{ SSE_PUBLISH_RATE: "-1" }, "expected events a second"],
+  ])("C2 C10 C11 C16 G10 %o is refused", (environment, expected) => {
+    const message = refusal(environment);
+    expect(message).toContain(expected);
+    expect(message).not.toContain("s3cret");
+  });
+
+  test("C10 C11 origins are a list, or everybody without credentials", () => {
+    const origins = (list: string): unknown => parseConfig({ SSE_CORS_ORIGIN: list }).server;
+    expect(origins("https://a.example, http://localhost:8080")).toMatchObject({
+      corsOrigins: ["https://a.example", "http://localhost:8080"],
+    });
+    expect(origins("*")).toMatchObject({ corsOrigins: "any" });
+  });
+});
+
 describe("settings that are not supported yet", () => {
   test.each([
-    ["AUTH", "jwt"],
     ["WORKERS", "2"],
-    ["SSE_CORS_ORIGIN", "*"],
-    ["SSE_MAX_CONNECTIONS_PER_IP", "5"],
-    ["SSE_PUBLISH_RATE", "10"],
-    ["TRUSTED_PROXIES", "10.0.0.0/8"],
     ["SSE_UPDATE_INTERVAL", "1000"],
     ["SSE_DASHBOARD_TOPIC", "events"],
     ["SSE_SANITIZE_DATA", "false"],
-    ["SSE_ALLOW_QUERY_TOKEN", "true"],
     ["AGGREGATE_FIELDS", "payload.times"],
-    ["JWT_ISSUER", "me"],
   ])("G10 %s=%s is refused instead of doing nothing", (name, value) => {
     expect(refusal({ [name]: value })).toContain(`${name} is not supported by this version`);
   });
 
   test("their defaults are accepted", () => {
     const defaults = {
-      AUTH: "none",
       WORKERS: "1",
-      SSE_PUBLISH_RATE: "0",
       SSE_UPDATE_INTERVAL: "5000",
       SSE_SANITIZE_DATA: "true",
       SSE_CONSOLE: "true",

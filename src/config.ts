@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import type { Claims } from "./auth/claims.ts";
+import type { Cidr } from "./cidr.ts";
 import { GROUPS, VARIABLES } from "./config-schema.ts";
 import type { Values, Variable, VariableName } from "./config-schema.ts";
 import { EnvironmentReader, unknownNames } from "./config-reader.ts";
@@ -15,6 +17,9 @@ export interface Config {
     readonly host: string;
     /** Lower case, without ports; empty: see protocol.md §7. */
     readonly allowedHosts: readonly string[];
+    readonly trustedProxies: readonly Cidr[];
+    /** Whose pages may read answers. */
+    readonly corsOrigins: "any" | readonly string[];
     /** PEM texts. */
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
     readonly shutdownGraceMs: number;
@@ -41,17 +46,38 @@ export interface Config {
     /** 0: no limit. */
     readonly maxConnectionAgeMs: number;
     readonly maxConnections: number;
+    /** 0: no limit. */
+    readonly maxConnectionsPerAddress: number;
+    /** 0: no limit. */
+    readonly maxConnectionsPerUser: number;
     readonly cleanupMs: number;
   };
   readonly publishing: {
     readonly timeoutMs: number;
     readonly maxBodyBytes: number;
     readonly maxEventBytes: number;
+    /** Events a second of one user, or of one address without one; 0: no limit. */
+    readonly rate: number;
   };
   readonly who: {
     readonly allowAnonymousPublish: boolean;
     readonly allowAnonymousUsers: boolean;
+    readonly allowQueryToken: boolean;
+    /** undefined: AUTH=none. */
+    readonly jwt: JwtSettings | undefined;
   };
+}
+
+interface JwtSettings {
+  /** Exactly one of `secret`, `publicKey` and `jwksUrl` is there. */
+  readonly secret: string | undefined;
+  /** PEM text. */
+  readonly publicKey: string | undefined;
+  readonly jwksUrl: string | undefined;
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+  /** What every token may do. */
+  readonly defaultClaims: Claims;
 }
 
 interface KafkaSettings {
@@ -173,6 +199,28 @@ function contradictions(values: Values, faulty: ReadonlySet<string>): string[] {
     const served = values.KAFKA_TOPICS.join(", ");
     faults.push(`SSE_DEFAULT_TOPIC is ${quote(topic)}: KAFKA_TOPICS serves ${quote(served)}`);
   }
+  if (!faulty.has("AUTH")) faults.push(...authContradictions(values, faulty));
+  return faults;
+}
+
+const JWT_KEYS = ["JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL"] as const;
+
+function authContradictions(values: Values, faulty: ReadonlySet<string>): string[] {
+  const set = JWT_KEYS.filter((name) => values[name] !== undefined || faulty.has(name));
+  if (values.AUTH === "none") {
+    // Whoever sets a key means that tokens are checked.
+    return set.map((name) => `${name} is set, but AUTH is none: set AUTH=jwt, or unset ${name}`);
+  }
+  const faults: string[] = [];
+  if (set.length !== 1) {
+    const found = set.length === 0 ? "none of them is set" : `${set.join(" and ")} are set`;
+    faults.push(`AUTH is jwt: one of ${JWT_KEYS.join(", ")} must be set; ${found}`);
+  }
+  const isPublic = values.JWT_PUBLIC_KEY !== undefined || values.JWT_JWKS_URL !== undefined;
+  if (isPublic && values.JWT_AUDIENCE === undefined && !faulty.has("JWT_AUDIENCE")) {
+    // Public keys are often an identity provider's, which signs for other services too.
+    faults.push("JWT_AUDIENCE must be set where tokens are checked by public keys");
+  }
   return faults;
 }
 
@@ -184,6 +232,8 @@ function arrange(values: Values): Config {
       port: values.PORT,
       host: values.HOST,
       allowedHosts: values.ALLOWED_HOSTS ?? [],
+      trustedProxies: values.TRUSTED_PROXIES ?? [],
+      corsOrigins: values.SSE_CORS_ORIGIN ?? [],
       tls: cert === undefined || key === undefined ? undefined : { cert, key },
       shutdownGraceMs: values.SHUTDOWN_GRACE,
       logLevel: values.SSE_ENABLE_LOGGING ? values.LOG_LEVEL : "silent",
@@ -204,17 +254,33 @@ function arrange(values: Values): Config {
       maxStallMs: values.SSE_MAX_STALL,
       maxConnectionAgeMs: values.SSE_MAX_CONNECTION_AGE,
       maxConnections: values.SSE_MAX_CONNECTIONS,
+      maxConnectionsPerAddress: values.SSE_MAX_CONNECTIONS_PER_IP,
+      maxConnectionsPerUser: values.SSE_MAX_CONNECTIONS_PER_USER,
       cleanupMs: values.SSE_CLEANUP_INTERVAL,
     },
     publishing: {
       timeoutMs: values.PUBLISH_TIMEOUT,
       maxBodyBytes: values.SSE_MAX_BODY_BYTES,
       maxEventBytes: values.SSE_MAX_EVENT_BYTES,
+      rate: values.SSE_PUBLISH_RATE,
     },
     who: {
       allowAnonymousPublish: values.ALLOW_ANONYMOUS_PUBLISH,
       allowAnonymousUsers: values.ALLOW_ANONYMOUS_USERS,
+      allowQueryToken: values.SSE_ALLOW_QUERY_TOKEN,
+      jwt: values.AUTH === "jwt" ? arrangeJwt(values) : undefined,
     },
+  };
+}
+
+function arrangeJwt(values: Values): JwtSettings {
+  return {
+    secret: values.JWT_SECRET,
+    publicKey: values.JWT_PUBLIC_KEY,
+    jwksUrl: values.JWT_JWKS_URL,
+    issuer: values.JWT_ISSUER,
+    audience: values.JWT_AUDIENCE,
+    defaultClaims: values.JWT_DEFAULT_CLAIMS ?? {},
   };
 }
 

@@ -11,17 +11,21 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   "metrics.ts": {},
   "bun-version.ts": {},
   auth: { all: BASE },
-  "config-values.ts": {},
+  "cidr.ts": {},
+  "config-values.ts": { all: ["auth", "cidr.ts"] },
   "config-schema.ts": { all: ["config-values.ts"] },
   "config-names.ts": { all: ["config-schema.ts"] },
   "config-reader.ts": { all: ["config-names.ts", "config-schema.ts", "errors.ts"] },
-  "config.ts": { all: ["config-reader.ts", "config-schema.ts", "errors.ts", "logger.ts"] },
+  "config.ts": {
+    types: ["auth", "cidr.ts"],
+    all: ["config-reader.ts", "config-schema.ts", "errors.ts", "logger.ts"],
+  },
   log: { all: BASE },
   kafka: { all: [...BASE, "log"] },
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
   publishing: { all: [...BASE, "log", "sse", "hub"] },
-  http: { all: [...BASE, "auth", "log", "sse", "hub", "publishing"] },
+  http: { all: [...BASE, "cidr.ts", "auth", "log", "sse", "hub", "publishing"] },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
   "headgate.ts": {
     all: [...BASE, "config.ts", "auth", "log", "hub", "publishing", "http", "sources"],
@@ -42,7 +46,7 @@ const HIDDEN_MODULES: readonly { module: RegExp; only: RegExp }[] = [
   { module: /^bun:ffi$/, only: /^src\/http\/socket-options\.ts$/ },
   { module: /^prom-client$/, only: /^src\/metrics\.ts$/ },
   { module: /^jose/, only: /^src\/auth\// },
-  { module: /^ipaddr\.js$/, only: /^src\/(?:http\/client-address|config-values)\.ts$/ },
+  { module: /^ipaddr\.js$/, only: /^src\/(?:http\/client-address|cidr)\.ts$/ },
   { module: /^pino$/, only: /^src\/logger\.ts$/ },
 ];
 

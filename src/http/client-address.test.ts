@@ -1,9 +1,14 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import fc from "fast-check";
-import { clientAddress, parseCidrs } from "./client-address.ts";
+import { type Cidr, parseCidr } from "../cidr.ts";
+import { clientAddress } from "./client-address.ts";
 
-const PROXIES = parseCidrs(["10.0.0.0/8", "fd00::/8"]);
+const PROXIES = cidrs("10.0.0.0/8", "fd00::/8");
+
+function cidrs(...texts: string[]): Cidr[] {
+  return texts.map(parseCidr).filter((range) => range !== undefined);
+}
 
 function counted(peer: string | undefined, forwarded?: string, trusted = PROXIES): string {
   const headers = new Headers(forwarded === undefined ? {} : { "x-forwarded-for": forwarded });
@@ -139,25 +144,8 @@ test("C16 several headers are read as one, in their order", async () => {
 });
 
 test("a range of mapped addresses is one of IPv4", () => {
-  const trusted = parseCidrs(["::ffff:192.0.2.0/120"]);
+  const trusted = cidrs("::ffff:192.0.2.0/120");
   expect(counted("192.0.2.9", "198.51.100.7", trusted)).toBe("198.51.100.7");
   expect(counted("192.0.2.200", "198.51.100.7", trusted)).toBe("198.51.100.7");
   expect(counted("192.0.3.9", "198.51.100.7", trusted)).toBe("192.0.3.9");
-});
-
-test.each([
-  ["10.0.0.1"],
-  ["10/8"],
-  ["010.0.0.0/8"],
-  ["0x0a.0.0.0/8"],
-  ["10.0.0.0/33"],
-  ["10.0.0.0/-1"],
-  ["fd00::/129"],
-  ["fd00::"],
-  ["proxy.example/8"],
-  [""],
-])("the range %j is refused, with its text", (text) => {
-  expect(() => parseCidrs(["10.0.0.0/8", text])).toThrow(
-    `${JSON.stringify(text)} is no address range`,
-  );
 });

@@ -1,8 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { HeadgateError, quote } from "../errors.ts";
-
-/** An address and how many of its bits count, as `ipaddr.parseCIDR` gives them. */
-export type Cidr = readonly [Address, number];
+import type { Cidr } from "../cidr.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -41,27 +38,6 @@ export function clientAddress({ peer, headers, trusted }: AddressEvidence): stri
   const address = parseAddress(text);
   if (!address) return UNKNOWN_ADDRESS;
   return countedAs(forwardedAddress(address, headers, trusted));
-}
-
-/**
- * Reads `10.0.0.0/8`, `2001:db8::/32`.
- * @throws HeadgateError `configuration`, also for IPv4 in other bases or with fewer parts than four,
- * which ipaddr.js would take for something else than what was meant (`010.0.0.0/8` is 8.0.0.0/8).
- */
-export function parseCidrs(texts: readonly string[]): readonly Cidr[] {
-  return texts.map((text) => {
-    if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text) && !ipaddr.IPv6.isValidCIDR(text)) {
-      throw new HeadgateError(
-        "configuration",
-        `${quote(text)} is no address range; use CIDR, such as 10.0.0.0/8 or 2001:db8::/32`,
-      );
-    }
-    const [address, bits] = ipaddr.parseCIDR(text);
-    // Peers are compared as IPv4 where they are mapped.
-    return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96
-      ? [address.toIPv4Address(), bits - 96]
-      : [address, bits];
-  });
 }
 
 /** Linux shows IPv4 peers of a socket that listens on `::` as `::ffff:192.0.2.1` [RFC 4291 §2.5.5.2]. */
