@@ -49,35 +49,42 @@ export interface ProducerEvent extends EventOptions {
   >;
 }
 
-type Send = (name: string, data: unknown, options?: EventOptions & CallOptions) => Promise<number>;
-
 /**
  * Publishes over HTTP. Every call is retried while that makes sense, and makes its events once
  * however often it is retried; it resolves when they are stored, and rejects with a PublishError.
  */
 export interface Producer {
   /** One event, or several that are checked together. */
-  publish(
+  readonly publish: (
     events: ProducerEvent | readonly ProducerEvent[],
     options?: CallOptions,
-  ): Promise<Published>;
-  /**
-   * To every subscriber. Resolves, as the three below do, with the number of open streams that it
-   * reaches; 0 also where a retry found it stored already, and the first answer was lost.
-   */
-  broadcast(data: unknown, options?: EventOptions & CallOptions): Promise<number>;
-  /** To all streams of one user; 0: nobody is online. */
+  ) => Promise<Published>;
+  /** To every subscriber. */
+  readonly broadcast: (data: unknown, options?: EventOptions & CallOptions) => Promise<Receivers>;
+  /** To all streams of one user. */
   readonly sendToUser: Send;
   /** To those who joined a channel. */
   readonly sendToChannel: Send;
   /** To the stream of one client id. */
   readonly sendToClient: Send;
   /** A notification of one of the server's kinds, such as `payment`; the server checks it. */
-  sendNotification<K extends NotificationKind>(
+  readonly sendNotification: <K extends NotificationKind>(
     kind: K,
     ...notification: [...NotificationArguments<K>, options?: CallOptions]
-  ): Promise<Published>;
+  ) => Promise<Published>;
 }
+
+type Send = (
+  name: string,
+  data: unknown,
+  options?: EventOptions & CallOptions,
+) => Promise<Receivers>;
+
+/**
+ * How many open streams of the instance that answered the event reaches; 0: nobody is there. Also 0
+ * where a retry found the event stored already, and the answer that had the number was lost.
+ */
+type Receivers = number;
 
 /** Longest that timers can wait. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -123,7 +130,7 @@ export function createProducer({
     to: ProducerEvent["to"],
     data: unknown,
     { type, topic, key, headers, ...call }: EventOptions & CallOptions = {},
-  ): Promise<number> {
+  ): Promise<Receivers> {
     const { receivers } = await post("/events", { type, topic, key, headers, to, data }, call);
     return receivers;
   }
@@ -134,7 +141,7 @@ export function createProducer({
     sendToUser: (user, data, options) => send({ user }, data, options),
     sendToChannel: (channel, data, options) => send({ channel }, data, options),
     sendToClient: (client, data, options) => send({ client }, data, options),
-    sendNotification(kind, id, status, details, target, targetId, metadata, options) {
+    sendNotification: (kind, id, status, details, target, targetId, metadata, options) => {
       const body = { id, status, details, target, targetId, metadata };
       return post(`/notifications/${encodeURIComponent(kind)}`, body, options);
     },
