@@ -164,6 +164,78 @@ test("a request that was lost, and a 502 and a 503 after it, are tried again wit
   expect((await subscriber.recordsUpTo(2)).map(({ data }) => data)).toEqual(['"once"', '"then"']);
 });
 
+test.each<Fault>(["lose the answer", "cut the answer"])(
+  "D8 when a proxy happens to %s, a retry makes no second event, and says so",
+  async (fault) => {
+    await using subscriber = await TestSubscriber.live(server.url);
+    proxy.faults = [fault, fault];
+    const result = await producer.publish([{ data: "once" }, { data: "and once" }]);
+    expect(result).toMatchObject({ published: 2, duplicate: true });
+    expect(proxy.keys).toHaveLength(3);
+    expect(new Set(proxy.keys).size).toBe(1);
+    await producer.broadcast("then");
+    const seen = (await subscriber.recordsUpTo(3)).map(({ data }) => data);
+    expect(seen).toEqual(['"once"', '"and once"', '"then"']);
+  },
+);
+
+test("D8 a call that was given up is made again later with its key, and makes one event", async () => {
+  await using subscriber = await TestSubscriber.live(server.url);
+  const hasty = createProducer({ url: proxy.url, maxRetries: 0 });
+  proxy.faults = ["lose the answer"];
+  const { mayBeStored, idempotencyKey } = await failure(hasty.broadcast("once"));
+  expect(mayBeStored).toBe(true);
+  const again = await producer.publish({ data: "once" }, { idempotencyKey });
+  expect(again).toMatchObject({ published: 1, duplicate: true });
+  const first = await hasty.publish({ data: "then" });
+  expect(first).not.toHaveProperty("duplicate");
+  const seen = (await subscriber.recordsUpTo(2)).map(({ data }) => data);
+  expect(seen).toEqual(['"once"', '"then"']);
+});
+
+test("a notification reaches whom it names, once, and is its id's state for who comes later", async () => {
+  const { sendNotification } = producer;
+  await using alice = await TestSubscriber.live(server.url, "/events?userId=alice");
+  await sendNotification("payment", "p-1", "pending", { amount: 12.5 }, "user", "alice");
+  await sendNotification("payment", "p-1", "failed", {}, "user", "bob");
+  proxy.faults = ["lose the answer"];
+  const details = { amount: 12.5, currency: "EUR", shop: "north" };
+  const trace = { trace: "t-1" };
+  const to = ["user", "alice", trace] as const;
+  const paid = await sendNotification("payment", "p-1", "completed", details, ...to);
+  expect(paid).toMatchObject({ published: 1, duplicate: true });
+  await sendNotification("system-health", "disk", "warning", {}, "all");
+  const seen = (await alice.recordsUpTo(3)).map(({ event }) => event);
+  expect(seen).toEqual(["payment:pending", "payment:completed", "system-health:warning"]);
+
+  const query = "userId=alice&keys=p-1&recent=1&per=key&envelope=true";
+  await using later = await TestSubscriber.live(server.url, `/events?${query}`);
+  const states = later.records.map(({ data }) => JSON.parse(data) as unknown);
+  expect(states).toMatchObject([{ key: "p-1", headers: { trace: "t-1" } }]);
+  expect(states).toHaveProperty("0.payload", {
+    paymentId: "p-1",
+    status: "completed",
+    ...details,
+    timestamp: expect.any(String),
+  });
+});
+
+test("a notification that is none is refused by the server, with the place", async () => {
+  // @ts-expect-error: an amount is a number
+  const amount = producer.sendNotification("payment", "p-1", "failed", { amount: "1" }, "all");
+  expect(await failure(amount)).toMatchObject({
+    status: 400,
+    mayBeStored: false,
+    problem: { type: "/errors/invalid-body", pointer: "/details/amount" },
+  });
+  // @ts-expect-error: no kind
+  const refund = producer.sendNotification("refund", "p-1", "completed", {}, "all");
+  expect(await failure(refund)).toMatchObject({
+    status: 404,
+    problem: { type: "/errors/endpoint-not-found", detail: expect.stringContaining("payment") },
+  });
+});
+
 test("Retry-After is waited for", async () => {
   proxy.faults = [{ status: 429, headers: { "Retry-After": "1" } }];
   const startedMs = performance.now();
