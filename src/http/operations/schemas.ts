@@ -1,0 +1,65 @@
+import type { z } from "zod";
+import {
+  Envelope,
+  Explained,
+  Health,
+  Index,
+  KafkaState,
+  MetricsText,
+  OpenApiDocument,
+  Position,
+  Published,
+  Ready,
+  Recent,
+  ResetReasonName,
+  SkippedData,
+  Unready,
+} from "./answers.ts";
+import { CloudEvent, CloudEvents, Event, Events, Notification, NOTIFICATIONS } from "./bodies.ts";
+import { Problem } from "./problems.ts";
+import {
+  CloseData,
+  ConnectionData,
+  LiveData,
+  ResetData,
+  StreamItem,
+  StreamLine,
+} from "./stream-items.ts";
+
+/** The schemas by the names that they have under `components`. */
+export const SCHEMAS = {
+  Event,
+  Events,
+  CloudEvent,
+  CloudEvents,
+  Notification,
+  Published,
+  StreamItem,
+  StreamLine,
+  ConnectionData,
+  ResetData,
+  LiveData,
+  SkippedData,
+  CloseData,
+  Position,
+  ResetReason: ResetReasonName,
+  Envelope,
+  Recent,
+  Explained,
+  Index,
+  Health,
+  Ready,
+  Unready,
+  KafkaState,
+  MetricsText,
+  OpenApiDocument,
+  Problem,
+} as const satisfies Record<string, z.ZodType>;
+
+export type SchemaName = keyof typeof SCHEMAS;
+
+/** All of them, with those that others are made of. */
+export const ALL_SCHEMAS: ReadonlyMap<string, z.ZodType> = new Map([
+  ...Object.entries<z.ZodType>(SCHEMAS),
+  ...NOTIFICATIONS,
+]);

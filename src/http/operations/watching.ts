@@ -1,0 +1,65 @@
+import type { Operation } from "./operation.ts";
+import type { SchemaName } from "./schemas.ts";
+
+/** What most of them have in common: a GET without parameters, and a document as its answer. */
+function page(
+  id: string,
+  summary: string,
+  { permission, schema }: Pick<Operation, "permission"> & { schema: SchemaName },
+): Operation {
+  return {
+    id,
+    tag: "Watching",
+    summary,
+    permission,
+    query: [],
+    headers: [],
+    answers: { 200: { description: summary, content: { "application/json": { schema } } } },
+    problems: {},
+  };
+}
+
+const health = page("getHealth", "Says that the process serves", {
+  permission: undefined,
+  schema: "Health",
+});
+
+const ready = page("getReadiness", "Says whether new streams should come here", {
+  permission: undefined,
+  schema: "Ready",
+});
+
+const metrics = page("getMetrics", "Gives the counters to Prometheus", {
+  permission: "status",
+  schema: "MetricsText",
+});
+
+export const WATCHING = {
+  "GET /": page("listEndpoints", "Lists the endpoints", { permission: "status", schema: "Index" }),
+  "GET /health": health,
+  "GET /livez": { ...health, id: "getLiveness" },
+  "GET /readyz": {
+    ...ready,
+    answers: {
+      ...ready.answers,
+      503: {
+        description: "Not every partition has been read yet, or the server is stopping",
+        content: { "application/json": { schema: "Unready" } },
+      },
+    },
+  },
+  "GET /kafka/status": page("getKafkaStatus", "Says how far each partition has been read", {
+    permission: "status",
+    schema: "KafkaState",
+  }),
+  "GET /metrics": {
+    ...metrics,
+    answers: {
+      200: { description: metrics.summary, content: { "text/plain": { schema: "MetricsText" } } },
+    },
+  },
+  "GET /openapi.json": page("getOpenApi", "Describes all of this", {
+    permission: "status",
+    schema: "OpenApiDocument",
+  }),
+} as const satisfies Readonly<Record<string, Operation>>;
