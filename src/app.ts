@@ -1,10 +1,10 @@
 import "./bun-version.ts";
 import packageJson from "../package.json" with { type: "json" };
-import { type Config, helpText, parseConfig } from "./config.ts";
+import { type Config, helpText } from "./config.ts";
 import { HeadgateError } from "./errors.ts";
-import { isLoopbackHost } from "./http/loopback.ts";
-import { type Headgate, startHeadgate } from "./headgate.ts";
-import { createLogger } from "./logger.ts";
+import { createHeadgate, type Headgate } from "./headgate.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { warningsOf } from "./warnings.ts";
 
 const [option] = process.argv.slice(2);
 if (option === "--help" || option === "-h") {
@@ -14,26 +14,24 @@ if (option === "--help" || option === "-h") {
 } else if (option !== undefined) {
   fail(`Unknown option ${option}; use --help or --version. Settings are environment variables.`);
 } else {
-  run();
+  await run();
 }
 
-function run(): void {
-  let config: Config;
-  let headgate: Headgate;
+async function run(): Promise<void> {
   try {
-    config = parseConfig(process.env);
+    const headgate = createHeadgate({ environment: process.env });
+    const { config } = headgate;
     if (!config.server.isEnabled) {
       process.stderr.write("ENABLE_SSE_SERVER is false: there is nothing to do.\n");
       return;
     }
-    const logger = createLogger(config.server.logLevel);
-    headgate = startHeadgate(config, logger);
-    stopOnSignals(headgate, config, logger);
+    stopOnSignals(headgate, createLogger(config.server.logLevel));
+    await headgate.start();
+    process.stderr.write(firstScreen(headgate.url, config));
   } catch (error) {
     if (error instanceof HeadgateError) fail(error.message);
     throw error;
   }
-  process.stderr.write(firstScreen(headgate.url, config));
 }
 
 /** How soon after a signal another one is the same one again. */
@@ -43,11 +41,7 @@ const ECHO_MS = 50;
 const OVERTIME_MS = 2000;
 
 /** The first signal drains, the second one exits at once. */
-function stopOnSignals(
-  headgate: Headgate,
-  config: Config,
-  logger: ReturnType<typeof createLogger>,
-): void {
+function stopOnSignals(headgate: Headgate, logger: Logger): void {
   let stoppingSinceMs: number | undefined;
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSinceMs !== undefined) {
@@ -57,7 +51,7 @@ function stopOnSignals(
       return;
     }
     stoppingSinceMs = performance.now();
-    const graceMs = config.server.shutdownGraceMs;
+    const graceMs = headgate.config.server.shutdownGraceMs;
     logger.info({ signal, graceMs }, "server is stopping");
     setTimeout(() => process.exit(1), graceMs + OVERTIME_MS).unref();
     headgate.stop().then(
@@ -72,20 +66,20 @@ function stopOnSignals(
   process.on("SIGINT", stop);
 }
 
-function firstScreen(url: string, { kafka, topics, log, server, who }: Config): string {
+function firstScreen(url: string, config: Config): string {
+  const { kafka, topics, log, who } = config;
   const from = kafka
     ? `Kafka at ${kafka.brokers.join(", ")}`
     : `the embedded log in ${log.dataDir}`;
-  const isOpen = who.allowAnonymousPublish || who.allowAnonymousUsers;
-  const isLocal = isLoopbackHost(server.host);
+  const warnings = warningsOf(config).map((warning) => `\n  WARNING: ${warning}.\n`);
+  const token = who.jwt ? " -H 'Authorization: Bearer …'" : "";
   return `
   Headgate ${packageJson.version} streams ${topics.join(", ")} from ${from}
 
-    subscribe   curl -N ${url}/events
-    publish     curl ${url}/events -H 'Content-Type: application/json' -d '{"data":{"hello":"world"}}'
+    subscribe   curl -N ${url}/events${token}
+    publish     curl ${url}/events -H 'Content-Type: application/json' -d '{"data":{"hello":"world"}}'${token}
     look        ${url}/    all settings: --help
-${isLocal ? "" : "\n  WARNING: AUTH=none, and not on loopback: everybody who can reach this port can read.\n"}${isOpen && !isLocal ? "  WARNING: anonymous publishing or naming is on.\n" : ""}
-`;
+${warnings.join("")}`;
 }
 
 function fail(message: string): never {

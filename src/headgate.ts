@@ -1,144 +1,129 @@
-import { readFileSync } from "node:fs";
-import type { Config } from "./config.ts";
+import { type Config, parseConfig } from "./config.ts";
 import { HeadgateError } from "./errors.ts";
-import type { HttpContext } from "./http/context.ts";
-import { serve } from "./http/server.ts";
-import { setSocketOptions } from "./http/socket-options.ts";
-import { Hub } from "./hub/hub.ts";
-import { takeDataDir } from "./log/data-dir.ts";
+import type { Connections } from "./hub/connections.ts";
 import type { OutgoingRecord } from "./log/publisher.ts";
-import type { Logger } from "./logger.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
-import { Publishing, type PublishResult } from "./publishing/publishing.ts";
-import { openEmbedded } from "./sources/embedded.ts";
-import { openKafka } from "./sources/kafka.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { createNotificationSenders, type NotificationSenders } from "./notifications/senders.ts";
+import { type HeadgateOptions, toEnvironment } from "./options.ts";
+import type { PublishContext } from "./publishing/event-rules.ts";
+import {
+  type PublishedEvent,
+  type PublishTargets,
+  toRecord,
+} from "./publishing/published-event.ts";
+import type { PublishResult } from "./publishing/publishing.ts";
+import { type RunningServer, startServer } from "./running-server.ts";
 
-/** A running server. */
-export interface Headgate {
-  /** Where it listens, without a path. */
+/** What goes with the data of one event. */
+export type EventOptions = Pick<PublishedEvent, "topic" | "type" | "key" | "headers">;
+
+/**
+ * A server, for an application to run. All that publishes resolves once the event is durable, and
+ * rejects with a HeadgateError: `invalid-body`, `invalid-event`, `topic-not-found`, `too-large`,
+ * `publish-queue-full`, `publish-timeout`, `publish-failed`, or `not-ready` while it is not started.
+ */
+export interface Headgate extends NotificationSenders<PublishResult> {
+  /** What it runs with. */
+  readonly config: Config;
+  /** Where it listens, without a path. @throws HeadgateError `not-ready` while it does not. */
   readonly url: string;
-  readonly metrics: Metrics;
   /** Resolves when every partition has been read up to where it ended at the start. */
   readonly ready: Promise<void>;
-  /** Publishes `data` (any JSON) to the default topic, for every subscriber; resolves when it is durable. */
-  broadcast(data: unknown): Promise<PublishResult>;
-  publish(records: readonly OutgoingRecord[]): Promise<PublishResult>;
+  /**
+   * Resolves when it listens; streams are accepted from then on, and held until it is ready.
+   * @throws HeadgateError where the data directory or the port cannot be had.
+   */
+  start(): Promise<void>;
   /** Drains: closes every stream within the grace, awaits publishes under way, then lets go of everything. */
   stop(): Promise<void>;
+  /**
+   * Publishes an event, or several, checked whole before the first is sent. Under an
+   * `idempotencyKey` it can be called again without publishing twice, on any instance.
+   */
+  publish(
+    events: PublishedEvent | readonly PublishedEvent[],
+    options?: { readonly idempotencyKey?: string },
+  ): Promise<PublishResult>;
+  /** The same for bytes that are no JSON. Headers are not checked. */
+  publishRecords(records: readonly OutgoingRecord[]): Promise<PublishResult>;
+  /** Publishes `data` (any JSON) for every subscriber; resolves with how many of this instance get it. */
+  broadcast(data: unknown, options?: EventOptions): Promise<number>;
+  /** To every connection of a user; resolves with how many of this instance get it: 0 is nobody online. */
+  sendToUser(user: string, data: unknown, options?: EventOptions): Promise<number>;
+  sendToClient(client: string, data: unknown, options?: EventOptions): Promise<number>;
+  /** To every connection that joined a channel. */
+  sendToChannel(channel: string, data: unknown, options?: EventOptions): Promise<number>;
+  /** Who is connected to this instance. O(connections). */
+  connections(): Connections;
 }
 
 /**
- * Puts the parts together and serves.
- * @throws HeadgateError where the data directory or the port cannot be had.
+ * Makes a server; nothing runs before `start`.
+ * @throws HeadgateError `configuration`, with all faults of the options.
  */
-export function startHeadgate(config: Config, logger: Logger): Headgate {
-  const metrics = createMetrics();
-  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
-  const dataDir = takeDataDir(config.log.dataDir);
-  const open = config.kafka ? openKafka : openEmbedded;
-  const source = open({ config, dataDir, logger, metrics });
-  // Where the kernel ends stalled connections the hub need not: see `setSocketOptions`.
-  const hub = new Hub({ ...streams, maxAgeMs: streams.maxConnectionAgeMs, logger, metrics });
-  const ready = source.ready.then((opened) => {
-    hub.attach(opened);
-    logger.info("server is ready");
-  });
-  let isStopping = false;
-  ready.catch((error: unknown) => {
-    if (!isStopping) logger.error({ err: error }, "source could not be opened");
-  });
-  const publishing = new Publishing({
-    publisher: source.publisher,
-    hub,
-    topics,
-    defaultTopic: streams.defaultTopic,
-    maxEventBytes: limits.maxEventBytes,
-    metrics,
-  });
-  const context: HttpContext = {
-    hub,
-    publishing,
-    metrics,
-    logger: logger.child({ part: "http" }),
-    topics,
-    bindHost: serverConfig.host,
-    allowedHosts: serverConfig.allowedHosts,
-    maxBodyBytes: limits.maxBodyBytes,
-    maxConnections: connectionLimit(streams.maxConnections, logger),
-    ...who,
-    missing: source.missing,
-    degraded: source.degraded,
-    kafkaStatus: source.status,
+export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): Headgate {
+  const config = parseConfig(toEnvironment(options));
+  const log = logger ?? createLogger(config.server.logLevel);
+  let server: RunningServer | undefined;
+  const running = (): RunningServer => {
+    if (server) return server;
+    throw new HeadgateError("not-ready", "The server is not started; call start()");
   };
-  const { host, port, tls } = serverConfig;
-  const server = listen({ host, port, tls, context });
-  const bound = server.port ?? port;
-  if (setSocketOptions(bound, streams.maxStallMs, logger)) hub.leaveStallsToKernel();
+  const rules: PublishContext = {
+    topics: config.topics,
+    defaultTopic: config.streams.defaultTopic,
+    mayPublish: () => true,
+    mayTarget: () => true,
+  };
+
+  const publish: Headgate["publish"] = async (events, { idempotencyKey } = {}) => {
+    const { publishing } = running();
+    const records = isList(events)
+      ? events.map((event, i) => toRecord(event, `/${i}`, rules))
+      : [toRecord(events, "", rules)];
+    const idempotency = idempotencyKey === undefined ? undefined : { key: idempotencyKey };
+    return publishing.publish(records, idempotency && { ...idempotency, publisher: OURSELVES });
+  };
+  const send = async (
+    data: unknown,
+    to: PublishTargets | undefined,
+    event: EventOptions = {},
+  ): Promise<number> => {
+    const { receivers } = await publish({ ...event, data, to });
+    return receivers;
+  };
+
   return {
-    url: server.url.href.replace(/\/$/, ""),
-    metrics,
-    ready,
-    publish: (records) => publishing.publish(records),
-    broadcast: (data) =>
-      publishing.publish([
-        {
-          topic: streams.defaultTopic,
-          key: null,
-          value: Buffer.from(JSON.stringify(data)),
-          headers: [],
-        },
-      ]),
-    async stop() {
-      isStopping = true;
-      // Publishes under way are awaited, and then answered, all within the grace.
-      const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
-      await Promise.race([
-        Promise.all([hub.drain(graceMs), source.publisher.close()]),
-        Bun.sleep(graceMs),
-      ]);
-      await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
-      await server.stop(true);
-      hub[Symbol.dispose]();
-      await source.close();
-      dataDir[Symbol.dispose]();
+    ...createNotificationSenders(publish),
+    config,
+    get url() {
+      return running().url;
     },
+    get ready() {
+      return running().ready;
+    },
+    async start() {
+      if (!config.server.isEnabled) return;
+      server ??= startServer(config, log);
+    },
+    async stop() {
+      const stopping = server;
+      server = undefined;
+      await stopping?.stop();
+    },
+    publish,
+    publishRecords: async (records) => running().publishing.publish(records),
+    broadcast: (data, event) => send(data, undefined, event),
+    sendToUser: (user, data, event) => send(data, { user }, event),
+    sendToClient: (client, data, event) => send(data, { client }, event),
+    sendToChannel: (channel, data, event) => send(data, { channel }, event),
+    connections: () => running().connections(),
   };
 }
 
-function listen(options: Parameters<typeof serve>[0]): Bun.Server<undefined> {
-  try {
-    return serve(options);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new HeadgateError(
-      "configuration",
-      `Cannot listen on ${options.host}:${options.port} (${reason}); set PORT or HOST`,
-      { cause: error },
-    );
-  }
-}
+/** Whose idempotency keys the application's own are: no token's `sub` is empty. */
+const OURSELVES = "";
 
-/** How long the last answers may take to leave. */
-const ANSWER_MS = 500;
-
-/** Files that are kept for everything but streams. */
-const RESERVED_FILES = 256;
-
-/** Never more streams than the process may have files. */
-function connectionLimit(wanted: number, logger: Logger): number {
-  const files = openFilesLimit();
-  if (wanted + RESERVED_FILES <= files) return wanted;
-  const limit = Math.max(1, files - RESERVED_FILES);
-  logger.info({ wanted, limit, files }, "streams are limited by the open files limit");
-  return limit;
-}
-
-function openFilesLimit(): number {
-  try {
-    const [, soft] =
-      /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-    return soft === undefined ? Infinity : Number(soft);
-  } catch {
-    return Infinity;
-  }
+function isList<T>(events: T | readonly T[]): events is readonly T[] {
+  return Array.isArray(events);
 }

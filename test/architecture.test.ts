@@ -25,12 +25,21 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
   publishing: { all: [...BASE, "log", "sse", "hub"] },
-  http: { all: [...BASE, "cidr.ts", "auth", "log", "sse", "hub", "publishing"] },
+  notifications: { all: ["errors.ts", "sse"] },
+  client: { types: ["notifications"] },
+  http: { all: [...BASE, "cidr.ts", "auth", "log", "sse", "hub", "publishing", "notifications"] },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
-  "headgate.ts": {
-    all: [...BASE, "config.ts", "auth", "log", "hub", "publishing", "http", "sources"],
+  "options.ts": { types: ["config-schema.ts"] },
+  "warnings.ts": { all: ["http"], types: ["config.ts"] },
+  "running-server.ts": {
+    all: [...BASE, "auth", "log", "hub", "publishing", "http", "sources", "warnings.ts"],
+    types: ["config.ts"],
   },
-  "app.ts": { all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts", "http"] },
+  "headgate.ts": {
+    all: [...BASE, "config.ts", "options.ts", "publishing", "notifications", "running-server.ts"],
+    types: ["hub", "log"],
+  },
+  "app.ts": { all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts", "warnings.ts"] },
 };
 
 interface Allowed {

@@ -91,7 +91,7 @@ test("headers of records written by others name targets just the same, and are n
     name,
     Buffer.from(value),
   ];
-  await server.headgate.publish([
+  await server.headgate.publishRecords([
     {
       topic: "events",
       key: null,
@@ -110,7 +110,7 @@ test("headers of records written by others name targets just the same, and are n
 });
 
 test("an event for a client with an empty name is nobody's, also for recent and look-ups", async () => {
-  await server.headgate.publish([
+  await server.headgate.publishRecords([
     {
       topic: "events",
       key: null,

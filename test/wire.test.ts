@@ -14,7 +14,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 /** As another producer would write it to the topic: past every check of the publish endpoint. */
 function inject(record: Partial<OutgoingRecord>): Promise<unknown> {
-  return server.headgate.publish([
+  return server.headgate.publishRecords([
     { topic: "events", key: null, value: Buffer.from("x"), headers: [], ...record },
   ]);
 }

@@ -7,7 +7,7 @@ export interface Published {
     readonly partition: number;
     readonly offset: number;
   }[];
-  /** How many open streams of the instance that answered the events reach; 0 for a duplicate. */
+  /** How many open streams of the instance that answered the events reach. */
   readonly receivers: number;
   /** It had been published before, under the same idempotency key: `events` says where. */
   readonly duplicate?: true;

@@ -1,7 +1,12 @@
+import type { Authenticator, Principal } from "../auth/principal.ts";
+import type { Cidr } from "../cidr.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
+import type { Cors } from "./cors.ts";
+import type { PublishRate } from "./publish-rate.ts";
 
 /** What the routes work with. */
 export interface HttpContext {
@@ -14,9 +19,12 @@ export interface HttpContext {
   readonly bindHost: string;
   readonly allowedHosts: readonly string[];
   readonly maxBodyBytes: number;
-  readonly maxConnections: number;
-  readonly allowAnonymousPublish: boolean;
-  readonly allowAnonymousUsers: boolean;
+  readonly authenticator: Authenticator;
+  readonly cors: Cors;
+  readonly limits: ConnectionLimits;
+  readonly rate: PublishRate;
+  /** Whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly Cidr[];
   /** What keeps the server from being ready, for people to read; empty: it is ready. */
   readonly missing: () => readonly string[];
   /** What works only in part. */
@@ -49,6 +57,7 @@ export interface RouteRequest {
   readonly server: Bun.Server<undefined>;
   /** What the path's placeholders hold, percent-decoded. */
   readonly path: Readonly<Record<string, string>>;
+  readonly principal: Principal;
 }
 
 export type RouteHandler = (
@@ -56,9 +65,16 @@ export type RouteHandler = (
   request: RouteRequest,
 ) => Response | Promise<Response>;
 
+/**
+ * Who may come: everybody, even without the token that AUTH=jwt asks for; whoever may see the
+ * status; or whoever is known, and then the route looks at what that one may do.
+ */
+export type Access = "open" | "status" | "caller";
+
 /** A path and what answers it. `/events/:topic` has the placeholder `topic`. */
 export interface Route {
   readonly path: string;
+  readonly access: Access;
   /** Shown at `GET /`. */
   readonly summary: string;
   /** HEAD goes where GET goes, and loses the body. */

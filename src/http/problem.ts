@@ -49,6 +49,8 @@ export function problemResponse(error: unknown, logger: Logger): Response {
   if (retryAfterS !== undefined) headers["Retry-After"] = String(Math.ceil(retryAfterS));
   const { pointer, parameter, allow } = details;
   if (allow !== undefined) headers["Allow"] = allow;
+  // [RFC 6750 §3]
+  if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="headgate"';
   const mayBeStored =
     details.mayBeStored ?? (code === "log-full" || code === "log-unwritable" ? false : undefined);
   return respond(status, code, PUBLIC_MESSAGES[code] ?? message, headers, {

@@ -37,14 +37,39 @@ export async function readRecords(
   return withTraceContext(read(body, context), headers);
 }
 
-/** Only by headers that a page of another origin cannot send without asking: no form, no text/plain. */
-function readerFor(headers: Headers): BodyReader {
-  if (headers.has("content-encoding")) {
+/**
+ * Reads a body of plain JSON, as `JSON.parse` has it.
+ * @throws HeadgateError `unsupported-media-type`, `too-large` or `invalid-body`.
+ */
+export async function readJsonBody(request: Request, maxBodyBytes: number): Promise<unknown> {
+  refuseContentEncoding(request.headers);
+  const contentType = request.headers.get("content-type") ?? "";
+  const type = parseMediaType(contentType);
+  if (type?.essence !== "application/json" || !isUtf8Type(type)) {
     throw new HeadgateError(
       "unsupported-media-type",
-      "Content-Encoding is not supported; send the body as it is",
+      `Content-Type is ${quote(contentType)}; use application/json`,
     );
   }
+  const text = decode(await readBody(request, maxBodyBytes));
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new HeadgateError("invalid-body", "The body is not JSON", { pointer: "" });
+  }
+}
+
+function refuseContentEncoding(headers: Headers): void {
+  if (!headers.has("content-encoding")) return;
+  throw new HeadgateError(
+    "unsupported-media-type",
+    "Content-Encoding is not supported; send the body as it is",
+  );
+}
+
+/** Only by headers that a page of another origin cannot send without asking: no form, no text/plain. */
+function readerFor(headers: Headers): BodyReader {
+  refuseContentEncoding(headers);
   const contentType = headers.get("content-type") ?? "";
   const type = parseMediaType(contentType);
   const isCloudEvents = type?.essence.startsWith("application/cloudevents") ?? false;

@@ -31,7 +31,10 @@ export class Query {
       const name = decode(equals === -1 ? pair : pair.slice(0, equals), "name");
       if (IGNORED.has(name)) continue;
       if (!known.includes(name)) {
-        throw badParameter(name, `Unknown parameter ${quote(name)}; known: ${known.join(", ")}`);
+        throw badParameter(
+          name,
+          `Unknown parameter ${quote(name)}; known: ${known.join(", ") || "none"}`,
+        );
       }
       if (this.#values.has(name)) {
         throw badParameter(name, `Parameter ${quote(name)} is given twice; use a comma list`);

@@ -1,15 +1,20 @@
+import type { Principal } from "../auth/principal.ts";
 import { HeadgateError, quote } from "../errors.ts";
 import { type HttpContext, json, type Route, type RouteRequest } from "./context.ts";
-import { checkHost } from "./loopback.ts";
+import { checkHost, isLocal } from "./loopback.ts";
 import { problemResponse } from "./problem.ts";
-import { eventsRoute, streamRoute } from "./routes/events.ts";
+import { eventsRoute, explainRoute, streamRoute } from "./routes/events.ts";
 import { healthRoute, livezRoute, readyzRoute } from "./routes/health.ts";
 import { lookUpRoute, recentRoute } from "./routes/history.ts";
 import { kafkaStatusRoute } from "./routes/kafka-status.ts";
 import { metricsRoute } from "./routes/metrics.ts";
+import { notificationsRoute } from "./routes/notifications.ts";
+import { openApiRoute } from "./routes/openapi.ts";
+import { shed, wantsStream } from "./shed.ts";
 
 const indexRoute: Route = {
   path: "/",
+  access: "status",
   summary: "GET lists the endpoints",
   methods: {
     GET: () =>
@@ -28,13 +33,16 @@ const ROUTES: readonly Route[] = [
   indexRoute,
   eventsRoute,
   streamRoute,
+  explainRoute,
   recentRoute,
   lookUpRoute,
+  notificationsRoute,
   healthRoute,
   livezRoute,
   readyzRoute,
   kafkaStatusRoute,
   metricsRoute,
+  openApiRoute,
 ];
 
 export interface ServerOptions {
@@ -56,16 +64,26 @@ export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<u
     ...(tls && { tls }),
     // Ours answers with a problem, Bun's with nothing. What is refused Bun reads on, and keeps none of it.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: async (request, server) => {
-      try {
-        const response = await answer(context, request, server);
-        if (request.method !== "HEAD" || response.body === null) return response;
-        return new Response(null, { status: response.status, headers: response.headers });
-      } catch (error) {
-        return problemResponse(error, context.logger);
-      }
-    },
+    fetch: async (request, server) => context.cors.apply(request, await respond(request, server)),
   });
+
+  async function respond(request: Request, server: Bun.Server<undefined>): Promise<Response> {
+    try {
+      const response = await answer(context, request, server);
+      if (request.method !== "HEAD" || response.body === null) return response;
+      return new Response(null, { status: response.status, headers: response.headers });
+    } catch (error) {
+      return retryLater(request, error) ?? problemResponse(error, context.logger);
+    }
+  }
+}
+
+/** Keys that check tokens cannot be fetched: an EventSource would give up for good on a 503. */
+function retryLater(request: Request, error: unknown): Response | undefined {
+  const isPassing = error instanceof HeadgateError && error.code === "not-ready";
+  return isPassing && request.method === "GET" && wantsStream(request)
+    ? shed(request, "overloaded")
+    : undefined;
 }
 
 function answer(
@@ -76,6 +94,8 @@ function answer(
   checkHost({ bindHost: context.bindHost, headers: request.headers }, context.allowedHosts);
   const { route, path } = findRoute(request.url);
   const { method } = request;
+  // Without a token: browsers ask before they send one.
+  if (method === "OPTIONS") return context.cors.preflight(request, methodsOf(route));
   const handler =
     method === "POST"
       ? route.methods.POST
@@ -83,16 +103,75 @@ function answer(
         ? route.methods.GET
         : undefined;
   if (!handler) {
-    const allow = Object.keys(route.methods)
-      .map((name) => (name === "GET" ? "GET, HEAD" : name))
-      .join(", ");
+    const allow = methodsOf(route).join(", ");
     throw new HeadgateError(
       "method-not-allowed",
       `Method ${quote(method)} is not allowed here; use ${allow}`,
       { allow },
     );
   }
-  return handler(context, { request, server, path });
+  const handle = (principal: Principal): Response | Promise<Response> => {
+    authorize(context, request, route, principal);
+    return handler(context, { request, server, path, principal });
+  };
+  const principal = authenticate(context, request, server, route);
+  return principal instanceof Promise ? principal.then(handle) : handle(principal);
+}
+
+/** What an open route sees of whoever asks. */
+const ANYBODY: Principal = {
+  user: undefined,
+  username: undefined,
+  clientId: undefined,
+  mayNameItself: false,
+  subscribe: [],
+  publish: [],
+  channels: [],
+  status: false,
+  token: undefined,
+};
+
+function authenticate(
+  { authenticator, bindHost }: HttpContext,
+  request: Request,
+  server: Bun.Server<undefined>,
+  { access }: Route,
+): Principal | Promise<Principal> {
+  if (access === "open") return ANYBODY;
+  const { headers, url } = request;
+  return authenticator.authenticate({
+    headers,
+    url,
+    isLocal: () => isLocal({ bindHost, peer: server.requestIP(request)?.address, headers }),
+  });
+}
+
+/** @throws HeadgateError `forbidden`. */
+function authorize(
+  { cors }: HttpContext,
+  request: Request,
+  { access }: Route,
+  { status, token }: Principal,
+): void {
+  if (access === "status" && !status) {
+    throw new HeadgateError("forbidden", "The token does not have the claim status");
+  }
+  // A browser sends cookies whichever page makes it ask: the page's origin says who asks.
+  const isForged =
+    request.method === "POST" &&
+    token?.from === "cookie" &&
+    !cors.isOriginAllowed(request, request.headers.get("host"));
+  if (isForged) {
+    throw new HeadgateError(
+      "forbidden",
+      "A POST with the token in a cookie needs an allowed Origin; see SSE_CORS_ORIGIN",
+    );
+  }
+}
+
+function methodsOf({ methods }: Route): string[] {
+  const names = Object.keys(methods).flatMap((name) => (name === "GET" ? ["GET", "HEAD"] : name));
+  return [...names, "OPTIONS"];
 }
 
 function findRoute(url: string): { route: Route; path: RouteRequest["path"] } {

@@ -1,23 +1,36 @@
 import type { Sink } from "../hub/subscriber.ts";
+import type { Encoding } from "../sse/encoding.ts";
 
 export interface StreamOptions {
+  readonly encoding: Encoding;
   readonly request: Request;
   readonly server: Bun.Server<undefined>;
   /** Called when the response is under way; returns what to call when the peer takes bytes again, and when it is gone. */
   readonly onOpen: (sink: Sink) => { onDrain: () => void; onGone: () => void };
 }
 
-export const STREAM_HEADERS = {
-  "Content-Type": "text/event-stream;charset=utf-8",
+const COMMON_HEADERS = {
   // no-transform: proxies must not compress, and so hold back, what we flush.
   "Cache-Control": "no-cache, no-transform",
   Connection: "keep-alive",
   // nginx buffers responses otherwise.
   "X-Accel-Buffering": "no",
+  // Server-Sent Events, or lines of JSON.
+  Vary: "Accept",
 };
 
+const HEADERS = {
+  sse: { "Content-Type": "text/event-stream;charset=utf-8", ...COMMON_HEADERS },
+  ndjson: { "Content-Type": "application/x-ndjson", ...COMMON_HEADERS },
+};
+
+/** What the answer to a subscriber begins with. */
+export function streamHeaders(encoding: Encoding): Record<string, string> {
+  return encoding === "ndjson" ? HEADERS.ndjson : HEADERS.sse;
+}
+
 /** An endless response. The stream is opened only once Bun asks for its bytes: a client may be gone before that. */
-export function streamResponse({ request, server, onOpen }: StreamOptions): Response {
+export function streamResponse({ request, server, encoding, onOpen }: StreamOptions): Response {
   let handlers: ReturnType<StreamOptions["onOpen"]> | undefined;
   const body = new ReadableStream({
     type: "direct",
@@ -38,7 +51,7 @@ export function streamResponse({ request, server, onOpen }: StreamOptions): Resp
       handlers?.onGone();
     },
   });
-  return new Response(body, { headers: STREAM_HEADERS });
+  return new Response(body, { headers: streamHeaders(encoding) });
 }
 
 /** The timeout outlives the response: without one the socket of an ended stream is never reaped. */

@@ -11,7 +11,7 @@ import { encodeEvent, encodeId, ID_OVERHEAD_BYTES } from "../sse/encoding.ts";
 import { type Audience, toEvent } from "../sse/event.ts";
 import { MovingPosition } from "./moving-position.ts";
 import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
-import { type Identity, isFor, type Subscription } from "./subscription.ts";
+import { isFor, type Subscription, type Viewer } from "./subscription.ts";
 
 /**
  * The position that a subscriber came with, where this log interleaves the partitions otherwise, or
@@ -73,10 +73,10 @@ export function positionOf({ state, target }: Pick<ReadingPoint, "state" | "targ
   return target ? laterOf(state, target.position) : state;
 }
 
-/** Who reads: what it asked for, and who it is; undefined is nobody in particular. */
+/** Who reads: what it asked for, and who it is. */
 export interface Reader {
   readonly subscription: Subscription;
-  readonly identity: Identity | undefined;
+  readonly identity: Viewer;
 }
 
 /**

@@ -17,10 +17,15 @@ export interface Subscription {
   readonly encoding: Encoding;
 }
 
-/** Who a subscriber is: what targeted events are matched with. */
-export interface Identity {
-  readonly clientId: string;
+/** Whom targeted events are matched with. */
+export interface Viewer {
+  readonly clientId: string | undefined;
   readonly user: string | undefined;
+}
+
+/** Who a subscriber is. */
+export interface Identity extends Viewer {
+  readonly clientId: string;
   readonly username: string | undefined;
 }
 
@@ -48,28 +53,20 @@ export function matchesFilters(subscription: Subscription, event: Event): boolea
 }
 
 /** Whether a targeted event names this subscriber: its user, its client id, or a channel it joined. */
-function isNamed(
-  { channels }: Subscription,
-  identity: Identity | undefined,
-  audience: Audience,
-): boolean {
+function isNamed({ channels }: Subscription, viewer: Viewer, audience: Audience): boolean {
   if (audience.channels.some((channel) => channels.has(channel))) return true;
-  if (!identity) return false;
-  const { user, clientId } = identity;
+  const { user, clientId } = viewer;
   return (
-    (user !== undefined && audience.users.includes(user)) || audience.clients.includes(clientId)
+    (user !== undefined && audience.users.includes(user)) ||
+    (clientId !== undefined && audience.clients.includes(clientId))
   );
 }
 
 /** Whether a subscriber gets an event: the one rule for live delivery, replay and look-ups. */
-export function isFor(
-  event: Event,
-  subscription: Subscription,
-  identity: Identity | undefined,
-): boolean {
+export function isFor(event: Event, subscription: Subscription, viewer: Viewer): boolean {
   return (
     matchesFilters(subscription, event) &&
-    (!event.audience || isNamed(subscription, identity, event.audience))
+    (!event.audience || isNamed(subscription, viewer, event.audience))
   );
 }
 

@@ -73,11 +73,13 @@ export class Publishing {
     const digest = digestOf(idempotency.publisher, checkKey(idempotency.key));
     const marked = markRecords(records, digest);
     this.#checkSizes(marked);
-    const reached = hub.receivers(records);
+    // Of a duplicate too: whoever asks again wants to know who gets it.
+    const receivers = hub.receivers(records);
     const { events, isDuplicate } = await this.#idempotent.publish(digest, marked);
-    if (!isDuplicate) return { published: events.length, events, receivers: reached };
+    const result = { published: events.length, events, receivers };
+    if (!isDuplicate) return result;
     this.#options.metrics.published.inc({ result: "duplicate" }, events.length);
-    return { published: events.length, events, receivers: 0, duplicate: true };
+    return { ...result, duplicate: true };
   }
 
   #checkSizes(records: readonly OutgoingRecord[]): void {

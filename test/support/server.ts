@@ -1,9 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseConfig } from "../../src/config.ts";
-import { type Headgate, startHeadgate } from "../../src/headgate.ts";
-import { createLogger } from "../../src/logger.ts";
+import { createHeadgate, type Headgate } from "../../src/headgate.ts";
 import { until } from "./feed.ts";
 
 /** Settings as the environment has them. */
@@ -76,8 +74,9 @@ export interface LocalServer extends AsyncDisposable {
 
 /** The same server without a process: quicker to start, and records of any shape can be published. */
 export async function startLocalServer(settings: Settings = {}): Promise<LocalServer> {
-  const config = parseConfig({ ...DEFAULTS, SHUTDOWN_GRACE: "0", ...settings });
-  const headgate = startHeadgate(config, createLogger("silent"));
+  const defaults = { ...DEFAULTS, SHUTDOWN_GRACE: "0", LOG_LEVEL: "silent" };
+  const headgate = createHeadgate({ environment: { ...defaults, ...settings } });
+  await headgate.start();
   await headgate.ready;
   return {
     url: headgate.url,

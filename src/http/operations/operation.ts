@@ -12,7 +12,7 @@ export interface Operation {
   readonly description?: string;
   /** What a token must allow where tokens are asked for (AUTH=jwt); undefined: open to everybody. */
   readonly permission: "subscribe" | "publish" | "status" | undefined;
-  /** Query parameters. Where none are named, the query is not looked at. */
+  /** Query parameters. */
   readonly query: readonly ParameterName[];
   /** Request headers that mean something here, beside those of every request. */
   readonly headers: readonly HeaderName[];

@@ -1,69 +1,81 @@
-import { HeadgateError } from "../../errors.ts";
-import type { Identity } from "../../hub/subscription.ts";
-import type { CloseReason } from "../../hub/subscriber.ts";
+import { allows, type Principal } from "../../auth/principal.ts";
+import { HeadgateError, quote } from "../../errors.ts";
+import type { StartRequest } from "../../hub/start-position.ts";
+import type { Identity, Subscription } from "../../hub/subscription.ts";
 import { MAX_ID_BYTES, MAX_PARTITIONS } from "../../log/position.ts";
-import { retryFrame, systemFrame } from "../../sse/frame.ts";
-import type { HttpContext, Route, RouteHandler, RouteRequest } from "../context.ts";
-import { isLocal } from "../loopback.ts";
-import { Query } from "../query.ts";
-import { STREAM_HEADERS, streamResponse } from "../stream.ts";
+import { preferredType } from "../accept.ts";
+import { clientAddress } from "../client-address.ts";
 import {
-  FILTER_PARAMETERS,
-  parseSelf,
-  parseStart,
-  parseSubscription,
-  START_PARAMETERS,
-} from "../subscribe-query.ts";
+  type HttpContext,
+  json,
+  type Route,
+  type RouteHandler,
+  type RouteRequest,
+} from "../context.ts";
+import { Query } from "../query.ts";
+import { shed, shedBytes } from "../shed.ts";
+import { streamHeaders, streamResponse } from "../stream.ts";
+import { parseSelf, parseStart, parseSubscription, STREAM_PARAMETERS } from "../subscribe-query.ts";
 import { publish } from "./publish.ts";
 
 export const eventsRoute: Route = {
   path: "/events",
-  summary: "GET streams events (SSE); POST publishes them",
+  access: "caller",
+  summary: "GET streams events (SSE, or JSON lines); POST publishes them",
   methods: { GET: stream(undefined), POST: publish },
 };
 
 export const streamRoute: Route = {
   path: "/stream",
-  summary: "GET streams the 10 newest events, then what comes (SSE)",
+  access: "caller",
+  summary: "GET streams the 10 newest events, then what comes (SSE, or JSON lines)",
   methods: { GET: stream(10) },
 };
 
-const PARAMETERS = [
-  ...FILTER_PARAMETERS,
-  ...START_PARAMETERS,
-  "envelope",
-  "clientId",
-  "userId",
-  "username",
-];
+export const explainRoute: Route = {
+  path: "/events/explain",
+  access: "caller",
+  summary: "GET says what a stream with these parameters would begin with",
+  methods: {
+    GET: async (context, route) => {
+      const { subscription, start, identity } = readRequest(context, route, undefined);
+      return json(await context.hub.explain(start, { subscription, identity }));
+    },
+  },
+};
 
 function stream(defaultRecent: number | undefined): RouteHandler {
   return (context, route) => {
-    const { request, server } = route;
-    const query = new Query(request.url, PARAMETERS);
-    const subscription = parseSubscription(query, context.topics);
-    const start = parseStart(query, {
-      lastEventId: request.headers.get("last-event-id"),
-      defaultRecent,
-      nowMs: Date.now(),
-    });
-    const identity = identify(context, route, query);
-    checkIdSize(context, subscription.topics);
-    if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
-    if (context.hub.isDraining) return shed(request, "shutdown");
-    if (context.hub.size >= context.maxConnections) return shed(request, "overloaded");
+    const { request, server, principal } = route;
+    const { hub, limits, authenticator } = context;
+    const asked = readRequest(context, route, defaultRecent);
+    const { encoding } = asked.subscription;
+    if (request.method === "HEAD") return new Response(null, { headers: streamHeaders(encoding) });
+    if (hub.isDraining) return shed(request, "shutdown");
+    const owner = { address: addressOf(context, route), user: asked.identity.user };
+    const refusal = limits.refusal(owner);
+    if (refusal) return shed(request, refusal);
     return streamResponse({
       request,
       server,
+      encoding,
       onOpen: (sink) => {
-        const { hub } = context;
+        // Others may have come in between; a slot is taken only where a stream's end gives it back.
+        const late = limits.refusal(owner);
+        if (late) {
+          sink.write(shedBytes(encoding, late));
+          sink.end();
+          return { onDrain: () => undefined, onGone: () => undefined };
+        }
+        const release = limits.take(owner);
         const subscriber = hub.subscribe({
-          subscription,
-          identity,
-          start,
+          ...asked,
           sink,
-          expiresAtMs: Infinity,
-          onEnded: () => {},
+          expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
+          onEnded: (reason) => {
+            release();
+            if (reason === "token-expired") authenticator.onExpired(principal);
+          },
         });
         return { onDrain: () => hub.onDrain(subscriber), onGone: () => hub.onGone(subscriber) };
       },
@@ -71,29 +83,92 @@ function stream(defaultRecent: number | undefined): RouteHandler {
   };
 }
 
-/** Only somebody on this machine may say who it is, as long as nobody can prove it. */
-function identify(
-  { allowAnonymousUsers, bindHost }: HttpContext,
-  { request, server }: RouteRequest,
+interface StreamRequest {
+  readonly subscription: Subscription;
+  readonly start: StartRequest;
+  readonly identity: Identity;
+}
+
+function readRequest(
+  context: HttpContext,
+  { request, principal }: RouteRequest,
+  defaultRecent: number | undefined,
+): StreamRequest {
+  const query = new Query(request.url, STREAM_PARAMETERS);
+  const subscription = readableSubscription(query, context, principal);
+  const start = parseStart(query, {
+    lastEventId: request.headers.get("last-event-id"),
+    defaultRecent,
+    nowMs: Date.now(),
+  });
+  const identity = identify(principal, query);
+  checkIdSize(context, subscription.topics);
+  const types = ["text/event-stream", "application/x-ndjson"] as const;
+  const isNdjson = preferredType(request.headers.get("accept"), types) === "application/x-ndjson";
+  return {
+    subscription: isNdjson ? { ...subscription, encoding: "ndjson" } : subscription,
+    start,
+    identity,
+  };
+}
+
+/**
+ * What a request asks for, of what its principal may read.
+ * @throws HeadgateError also `forbidden` for a channel that it may not join.
+ */
+export function readableSubscription(
   query: Query,
-): Identity {
+  { topics }: HttpContext,
+  principal: Principal,
+): Subscription {
+  const readable = topics.filter((topic) => allows(principal.subscribe, topic));
+  const subscription = parseSubscription(query, readable);
+  for (const channel of subscription.channels) {
+    if (allows(principal.channels, channel)) continue;
+    throw new HeadgateError("forbidden", `The token does not allow channel ${quote(channel)}`, {
+      parameter: "channels",
+    });
+  }
+  return subscription;
+}
+
+/** A token says who it is; without one, only somebody on this machine may say so itself. */
+function identify(principal: Principal, query: Query): Identity {
   const self = parseSelf(query);
-  const peer = server.requestIP(request)?.address;
-  if (
-    Object.keys(self).length > 0 &&
-    !allowAnonymousUsers &&
-    !isLocal({ bindHost, peer, headers: request.headers })
-  ) {
-    throw new HeadgateError(
-      "forbidden",
-      "Naming oneself (userId, username, clientId) is for loopback; see ALLOW_ANONYMOUS_USERS",
-    );
+  const { mayNameItself, user, username, clientId } = principal;
+  if (!mayNameItself) {
+    const isOther = (name: string | undefined, own: string | undefined): boolean =>
+      name !== undefined && name !== own;
+    if (
+      isOther(self.clientId, clientId) ||
+      isOther(self.user, user) ||
+      isOther(self.username, username)
+    ) {
+      throw new HeadgateError(
+        "forbidden",
+        principal.token
+          ? "userId, username and clientId must be the token's own; leave them out"
+          : "Naming oneself (userId, username, clientId) is for loopback; see ALLOW_ANONYMOUS_USERS",
+      );
+    }
   }
   return {
-    clientId: self.clientId ?? crypto.randomUUID(),
-    user: self.user,
-    username: self.username,
+    clientId: self.clientId ?? clientId ?? crypto.randomUUID(),
+    user: self.user ?? user,
+    username: self.username ?? username,
   };
+}
+
+/** The address that limits count by. */
+export function addressOf(
+  { trustedProxies: trusted }: HttpContext,
+  { request, server }: RouteRequest,
+): string {
+  return clientAddress({
+    peer: server.requestIP(request)?.address,
+    headers: request.headers,
+    trusted,
+  });
 }
 
 /** Digits of an offset that no partition passes in the life of a stream. */
@@ -114,22 +189,4 @@ function checkIdSize({ hub }: HttpContext, topics: readonly string[]): void {
       { parameter: "topics" },
     );
   }
-}
-
-/**
- * Turns a stream away. Native EventSource gives up for good on any status but 200: so it is told in
- * a stream of its own when to come back.
- */
-function shed(request: Request, reason: CloseReason & ("shutdown" | "overloaded")): Response {
-  if (request.headers.get("accept")?.includes("text/event-stream")) {
-    const retry = retryFrame(5000 + Math.random() * 10_000);
-    const close = systemFrame("close", JSON.stringify({ reason, reconnect: true }));
-    return new Response(retry + close, { headers: { ...STREAM_HEADERS, Vary: "Accept" } });
-  }
-  const retryAfterS = 5 + Math.random() * 10;
-  throw reason === "shutdown"
-    ? new HeadgateError("shutting-down", "The server is stopping; come back", { retryAfterS })
-    : new HeadgateError("overloaded", "Too many streams are open; come back later", {
-        retryAfterS,
-      });
 }

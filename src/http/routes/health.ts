@@ -6,6 +6,7 @@ const alive: Route["methods"] = {
 
 export const healthRoute: Route = {
   path: "/health",
+  access: "open",
   summary: "GET says that the process serves",
   methods: alive,
 };
@@ -19,6 +20,7 @@ export const livezRoute: Route = { ...healthRoute, path: "/livez" };
  */
 export const readyzRoute: Route = {
   path: "/readyz",
+  access: "open",
   summary: "GET says whether new streams should come here",
   methods: {
     GET: ({ hub, missing, degraded }) => {

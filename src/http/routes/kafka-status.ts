@@ -2,6 +2,7 @@ import { json, type Route } from "../context.ts";
 
 export const kafkaStatusRoute: Route = {
   path: "/kafka/status",
+  access: "status",
   summary: "GET says how far each partition has been read",
   methods: { GET: ({ kafkaStatus }) => json(kafkaStatus()) },
 };

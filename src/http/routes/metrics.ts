@@ -2,6 +2,7 @@ import type { Route } from "../context.ts";
 
 export const metricsRoute: Route = {
   path: "/metrics",
+  access: "status",
   summary: "GET gives the counters to Prometheus",
   methods: {
     GET: async ({ metrics: { registry } }) =>

@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+import { createAuthenticator } from "./auth/authenticator.ts";
+import type { Config } from "./config.ts";
+import { HeadgateError } from "./errors.ts";
+import { ConnectionLimits } from "./http/connection-limits.ts";
+import type { HttpContext } from "./http/context.ts";
+import { createCors } from "./http/cors.ts";
+import { createPublishRate } from "./http/publish-rate.ts";
+import { serve } from "./http/server.ts";
+import { setSocketOptions } from "./http/socket-options.ts";
+import type { Connections } from "./hub/connections.ts";
+import { Hub } from "./hub/hub.ts";
+import { takeDataDir } from "./log/data-dir.ts";
+import type { Logger } from "./logger.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { Publishing } from "./publishing/publishing.ts";
+import { openEmbedded } from "./sources/embedded.ts";
+import { openKafka } from "./sources/kafka.ts";
+import { warningsOf } from "./warnings.ts";
+
+/** A running server. */
+export interface RunningServer {
+  /** Where it listens, without a path. */
+  readonly url: string;
+  readonly metrics: Metrics;
+  /** Resolves when every partition has been read up to where it ended at the start. */
+  readonly ready: Promise<void>;
+  readonly publishing: Publishing;
+  readonly connections: () => Connections;
+  /** Drains: closes every stream within the grace, awaits publishes under way, then lets go of everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Puts the parts together and serves.
+ * @throws HeadgateError where the data directory or the port cannot be had.
+ */
+export function startServer(config: Config, logger: Logger): RunningServer {
+  for (const warning of warningsOf(config)) logger.warn({ warning }, "settings seldom meant");
+  const metrics = createMetrics();
+  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
+  const authenticator = createAuthenticator(
+    who.jwt ? { mode: "jwt", ...who.jwt, ...who } : { mode: "none", ...who },
+  );
+  const dataDir = takeDataDir(config.log.dataDir);
+  const open = config.kafka ? openKafka : openEmbedded;
+  const source = open({ config, dataDir, logger, metrics });
+  // Where the kernel ends stalled connections the hub need not: see `setSocketOptions`.
+  const hub = new Hub({ ...streams, maxAgeMs: streams.maxConnectionAgeMs, logger, metrics });
+  const ready = source.ready.then((opened) => {
+    hub.attach(opened);
+    logger.info("server is ready");
+  });
+  let isStopping = false;
+  ready.catch((error: unknown) => {
+    if (!isStopping) logger.error({ err: error }, "source could not be opened");
+  });
+  const publishing = new Publishing({
+    publisher: source.publisher,
+    hub,
+    topics,
+    defaultTopic: streams.defaultTopic,
+    maxEventBytes: limits.maxEventBytes,
+    metrics,
+  });
+  const context: HttpContext = {
+    hub,
+    publishing,
+    metrics,
+    logger: logger.child({ part: "http" }),
+    topics,
+    bindHost: serverConfig.host,
+    allowedHosts: serverConfig.allowedHosts,
+    maxBodyBytes: limits.maxBodyBytes,
+    authenticator,
+    cors: createCors(serverConfig.corsOrigins),
+    limits: new ConnectionLimits({
+      maxConnections: connectionLimit(streams.maxConnections, logger),
+      maxPerAddress: streams.maxConnectionsPerAddress,
+      maxPerUser: streams.maxConnectionsPerUser,
+    }),
+    rate: createPublishRate(limits.rate),
+    trustedProxies: serverConfig.trustedProxies,
+    missing: source.missing,
+    degraded: source.degraded,
+    kafkaStatus: source.status,
+  };
+  const { host, port, tls } = serverConfig;
+  const server = listen({ host, port, tls, context });
+  const bound = server.port ?? port;
+  if (setSocketOptions(bound, streams.maxStallMs, logger)) hub.leaveStallsToKernel();
+  return {
+    url: server.url.href.replace(/\/$/, ""),
+    metrics,
+    ready,
+    publishing,
+    connections: () => hub.connections(),
+    async stop() {
+      isStopping = true;
+      // Publishes under way are awaited, and then answered, all within the grace.
+      const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
+      await Promise.race([
+        Promise.all([hub.drain(graceMs), source.publisher.close()]),
+        Bun.sleep(graceMs),
+      ]);
+      await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
+      await server.stop(true);
+      hub[Symbol.dispose]();
+      await source.close();
+      dataDir[Symbol.dispose]();
+    },
+  };
+}
+
+function listen(options: Parameters<typeof serve>[0]): Bun.Server<undefined> {
+  try {
+    return serve(options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new HeadgateError(
+      "configuration",
+      `Cannot listen on ${options.host}:${options.port} (${reason}); set PORT or HOST`,
+      { cause: error },
+    );
+  }
+}
+
+/** How long the last answers may take to leave. */
+const ANSWER_MS = 500;
+
+/** Files that are kept for everything but streams. */
+const RESERVED_FILES = 256;
+
+/** Never more streams than the process may have files. */
+function connectionLimit(wanted: number, logger: Logger): number {
+  const files = openFilesLimit();
+  if (wanted + RESERVED_FILES <= files) return wanted;
+  const limit = Math.max(1, files - RESERVED_FILES);
+  logger.info({ wanted, limit, files }, "streams are limited by the open files limit");
+  return limit;
+}
+
+function openFilesLimit(): number {
+  try {
+    const [, soft] =
+      /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+    return soft === undefined ? Infinity : Number(soft);
+  } catch {
+    return Infinity;
+  }
+}
