@@ -58,6 +58,8 @@ export interface RouteRequest {
   /** What the path's placeholders hold, percent-decoded. */
   readonly path: Readonly<Record<string, string>>;
   readonly principal: Principal;
+  /** Where it comes from, as limits count. */
+  readonly address: () => string;
 }
 
 export type RouteHandler = (

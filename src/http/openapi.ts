@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Answer, Operation } from "./operations/operation.ts";
-import { type ProblemCode, RETRIED } from "./operations/problems.ts";
+import { type ProblemCode, type Problems, RETRIED } from "./operations/problems.ts";
 import { PATH_PARAMETERS, REQUEST_HEADERS } from "./operations/request-parts.ts";
 import { ALL_SCHEMAS } from "./operations/schemas.ts";
 import { PARAMETERS } from "./parameters.ts";
@@ -107,17 +107,23 @@ function describeHead(path: string, operation: Operation): Json {
   };
 }
 
-/** What an operation may be refused with, and what anything may be: Host names are checked everywhere. */
+/**
+ * What an operation may be refused with, and what anything may be: the header Host is looked at
+ * everywhere, and the keys that check tokens may be out of reach.
+ */
 export function problemsOf({
   permission,
   problems,
-}: Pick<Operation, "permission" | "problems">): Operation["problems"] {
-  return {
-    ...(permission && { 401: ["unauthorized"] }),
+}: Pick<Operation, "permission" | "problems">): Problems {
+  const common: Problems = {
+    ...(permission && { 401: ["unauthorized"], 503: ["not-ready"] }),
     403: ["forbidden"],
     500: ["internal"],
-    ...problems,
   };
+  const all = [common, problems].flatMap((each) => Object.entries(each));
+  const byStatus: Record<string, ProblemCode[]> = {};
+  for (const [status, codes] of all) byStatus[status] = [...(byStatus[status] ?? []), ...codes];
+  return byStatus;
 }
 
 function describeProblem(codes: readonly ProblemCode[], status: string): Json {

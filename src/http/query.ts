@@ -19,7 +19,7 @@ export class Query {
   readonly #values = new Map<string, string>();
 
   /** @throws HeadgateError `invalid-parameter`, naming the parameter. */
-  constructor(url: string, known: readonly string[]) {
+  constructor(url: string, known: readonly ParameterName[]) {
     const at = url.indexOf("?");
     if (at === -1) return;
     for (const pair of url
@@ -30,7 +30,7 @@ export class Query {
       const equals = pair.indexOf("=");
       const name = decode(equals === -1 ? pair : pair.slice(0, equals), "name");
       if (IGNORED.has(name)) continue;
-      if (!known.includes(name)) {
+      if (!known.some((each) => each === name)) {
         throw badParameter(
           name,
           `Unknown parameter ${quote(name)}; known: ${known.join(", ") || "none"}`,
@@ -60,11 +60,6 @@ export class Query {
         ? `is ${quote(given)}`
         : `has the item ${quote(given[Number(issue?.path[0])] ?? "")}`;
     throw badParameter(name, `Parameter ${quote(name)} ${fault}; ${issue?.message}`);
-  }
-
-  /** For a caller that says the bounds itself; they are the table's. */
-  integer(name: "limit" | "recent", _bounds: { min: number; max: number }): number | undefined {
-    return this.get(name);
   }
 }
 

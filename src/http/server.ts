@@ -1,5 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import { HeadgateError, quote } from "../errors.ts";
+import { clientAddress } from "./client-address.ts";
 import { type HttpContext, json, type Route, type RouteRequest } from "./context.ts";
 import { checkHost, isLocal } from "./loopback.ts";
 import { problemResponse } from "./problem.ts";
@@ -112,8 +113,14 @@ function answer(
   }
   const handle = (principal: Principal): Response | Promise<Response> => {
     authorize(context, request, route, principal);
-    return handler(context, { request, server, path, principal });
+    return handler(context, { request, server, path, principal, address });
   };
+  const address = (): string =>
+    clientAddress({
+      peer: server.requestIP(request)?.address,
+      headers: request.headers,
+      trusted: context.trustedProxies,
+    });
   const principal = authenticate(context, request, server, route);
   return principal instanceof Promise ? principal.then(handle) : handle(principal);
 }

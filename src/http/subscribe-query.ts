@@ -4,16 +4,16 @@ import type { Subscription, TypeFilter } from "../hub/subscription.ts";
 import type { Meanings, ParameterName } from "./parameters.ts";
 import { badParameter, type Query } from "./query.ts";
 
-/** The parameters that choose events, common to the streams and to the look-ups. */
-export const FILTER_PARAMETERS = [
+/** What chooses events. */
+const FILTER_PARAMETERS = [
   "topics",
   "types",
   "keys",
   "channels",
 ] as const satisfies readonly ParameterName[];
 
-/** The parameters that choose where a stream begins. */
-export const START_PARAMETERS = [
+/** What chooses where a stream begins. */
+const START_PARAMETERS = [
   "since",
   "recent",
   "per",

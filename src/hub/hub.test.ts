@@ -1,156 +1,8 @@
 import { expect, test } from "bun:test";
-import { createParser } from "eventsource-parser";
-import { EventLog } from "../log/event-log.ts";
-import type { EndsSource, TopicEnds } from "../log/source.ts";
-import { createLogger } from "../logger.ts";
-import { createMetrics } from "../metrics.ts";
-import { Hub, type HubOptions } from "./hub.ts";
-import type { StartRequest } from "./start-position.ts";
-import type { Sink, Subscriber } from "./subscriber.ts";
-import type { Identity, Subscription } from "./subscription.ts";
-
-/** A hub over a log in memory with the topic `a`, and what it takes to look at it. */
-class Bench implements Disposable {
-  readonly log = new EventLog({ path: ":memory:", durable: false });
-  readonly hub: Hub;
-  /** What the source says of the topic's end; undefined: it does not answer. */
-  end: number | undefined;
-  /** The source answers after this. */
-  answered: Promise<void> = Promise.resolve();
-  readonly #ends: EndsSource = {
-    ends: async (): Promise<TopicEnds[]> => {
-      await this.answered;
-      if (this.end === undefined) throw new Error("Kafka is away");
-      return [{ topic: "a", tag: "t", starts: [0], ends: [this.end] }];
-    },
-  };
-
-  constructor(options: Partial<HubOptions> = {}) {
-    this.hub = new Hub({
-      logger: createLogger("silent"),
-      metrics: createMetrics(),
-      heartbeatMs: 60_000,
-      retryMs: 1000,
-      flushMs: 0,
-      maxAgeMs: 0,
-      maxStallMs: 60_000,
-      cleanupMs: 20,
-      ...options,
-    });
-    this.log.append([{ kind: "topic", topic: "a", tag: "t", offsets: [0] }]);
-  }
-
-  attach(aheadConfirmMs = 0): this {
-    this.hub.attach({ log: this.log, ends: this.#ends, aheadConfirmMs });
-    return this;
-  }
-
-  append(
-    offset: number,
-    { type = "x", bytes = 10, user }: { type?: string; bytes?: number; user?: string } = {},
-  ): void {
-    this.log.append([
-      {
-        kind: "record",
-        topic: "a",
-        partition: 0,
-        offset,
-        timestampMs: 1,
-        timestampType: "create",
-        key: null,
-        value: Buffer.from(String(offset).padEnd(bytes, "-")),
-        headers: [
-          ["type", Buffer.from(type)],
-          ...(user === undefined ? [] : [["headgate-user", Buffer.from(user)] as const]),
-        ],
-      },
-    ]);
-  }
-
-  subscribe(
-    subscription: Partial<Subscription> = {},
-    start: Partial<StartRequest> = {},
-    identity: Partial<Identity> = {},
-  ): Peer {
-    const peer = new Peer();
-    peer.subscriber = this.hub.subscribe({
-      subscription: {
-        topics: ["a"],
-        types: undefined,
-        keys: undefined,
-        channels: new Set(),
-        encoding: "plain",
-        ...subscription,
-      },
-      identity: { clientId: "c", user: undefined, username: undefined, ...identity },
-      start: {
-        lastEventId: undefined,
-        since: undefined,
-        recent: undefined,
-        per: undefined,
-        ...start,
-      },
-      sink: peer,
-      expiresAtMs: Infinity,
-      onEnded: () => {},
-    });
-    return peer;
-  }
-
-  [Symbol.dispose](): void {
-    this.hub[Symbol.dispose]();
-    this.log[Symbol.dispose]();
-  }
-}
-
-/** A peer that takes bytes until it is told to push back. */
-class Peer implements Sink {
-  readonly events: { event: string; data: string; id: string | undefined }[] = [];
-  readonly writes: number[] = [];
-  subscriber: Subscriber | undefined;
-  pushesBack = false;
-  ending: "end" | "drop" | undefined;
-  readonly #parser = createParser({
-    onEvent: ({ event = "message", data, id }) => this.events.push({ event, data, id }),
-  });
-
-  write(bytes: Uint8Array): boolean {
-    this.writes.push(bytes.byteLength);
-    this.#parser.feed(Buffer.from(bytes).toString());
-    return !this.pushesBack;
-  }
-
-  end(): void {
-    this.ending = "end";
-  }
-
-  drop(): void {
-    this.ending = "drop";
-  }
-
-  named(event: string): { event: string; data: string; id: string | undefined }[] {
-    return this.events.filter((each) => each.event === event);
-  }
-
-  async until(isTrue: () => boolean): Promise<void> {
-    const deadlineMs = performance.now() + 3000;
-    while (!isTrue()) {
-      if (performance.now() > deadlineMs) {
-        throw new Error(
-          `Not so: ${String(isTrue)}; seen: ${this.events.map((e) => e.event).join(" ")}`,
-        );
-      }
-      await new Promise(setImmediate);
-    }
-  }
-
-  live(): Promise<void> {
-    return this.until(() => this.named("live").length > 0);
-  }
-}
+import { HubBench } from "../../test/support/hub-bench.ts";
 
 test("an event too large for one write reaches who was caught up just before it", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const peer = bench.subscribe();
   await peer.live();
   bench.append(0, { bytes: 100_000 });
@@ -161,7 +13,7 @@ test("an event too large for one write reaches who was caught up just before it"
 });
 
 test("an event for one user reaches a subscriber that was caught up just before it", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const peer = bench.subscribe({}, {}, { user: "alice" });
   const other = bench.subscribe({}, {}, { user: "bob" });
   await Promise.all([peer.live(), other.live()]);
@@ -173,7 +25,7 @@ test("an event for one user reaches a subscriber that was caught up just before 
 });
 
 test("who pushes back as soon as it is caught up gets the rest when it takes bytes again", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const peer = bench.subscribe();
   await peer.live();
   peer.pushesBack = true;
@@ -187,7 +39,7 @@ test("who pushes back as soon as it is caught up gets the rest when it takes byt
 });
 
 test("E11 heartbeats of a filter that matches nothing carry the position as it moves", async () => {
-  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  using bench = new HubBench({ heartbeatMs: 30 }).attach();
   const peer = bench.subscribe({ types: { exact: new Set(["never"]), prefixes: [] } });
   await peer.live();
   bench.append(0);
@@ -197,7 +49,7 @@ test("E11 heartbeats of a filter that matches nothing carry the position as it m
 });
 
 test("B8 a position beyond the log is held with heartbeats that carry it, while the source does not answer", async () => {
-  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  using bench = new HubBench({ heartbeatMs: 30 }).attach();
   const lastEventId = "1~a~t~5";
   const peer = bench.subscribe({}, { lastEventId });
   await peer.until(() => peer.named("heartbeat").length >= 2);
@@ -207,7 +59,7 @@ test("B8 a position beyond the log is held with heartbeats that carry it, while 
 });
 
 test("B8 a position within the topic but beyond the log is held, and goes on without a gap or a repeat", async () => {
-  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  using bench = new HubBench({ heartbeatMs: 30 }).attach();
   bench.end = 10;
   const peer = bench.subscribe({}, { lastEventId: "1~a~t~2" });
   await peer.until(() => peer.named("heartbeat").length >= 1);
@@ -220,7 +72,7 @@ test("B8 a position within the topic but beyond the log is held, and goes on wit
 });
 
 test("B8 a position is ahead only once the source has said so twice", async () => {
-  using bench = new Bench().attach(100);
+  using bench = new HubBench().attach(100);
   bench.end = 0;
   const startedMs = performance.now();
   const peer = bench.subscribe({}, { lastEventId: "1~a~t~5" });
@@ -231,7 +83,7 @@ test("B8 a position is ahead only once the source has said so twice", async () =
 });
 
 test("a subscriber that waits for the server to be ready is held, and its heartbeats claim no position", async () => {
-  using bench = new Bench({ heartbeatMs: 30 });
+  using bench = new HubBench({ heartbeatMs: 30 });
   bench.append(0);
   const peer = bench.subscribe({}, { since: "earliest" });
   await peer.until(
@@ -244,7 +96,7 @@ test("a subscriber that waits for the server to be ready is held, and its heartb
 });
 
 test("heartbeats claim no position before the start is decided, so that no reset can be missed", async () => {
-  using bench = new Bench({ heartbeatMs: 30 }).attach();
+  using bench = new HubBench({ heartbeatMs: 30 }).attach();
   bench.append(0);
   const answer = Promise.withResolvers<void>();
   bench.answered = answer.promise;
@@ -258,7 +110,7 @@ test("heartbeats claim no position before the start is decided, so that no reset
 });
 
 test("G1 a subscriber that comes in the middle of a drain is told, not cut at its end", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const early = bench.subscribe();
   await early.live();
   const drained = bench.hub.drain(200);
@@ -274,7 +126,7 @@ test("G1 a subscriber that comes in the middle of a drain is told, not cut at it
 });
 
 test("G1 a drain ends a half-written event before it says close", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const peer = bench.subscribe();
   await peer.live();
   peer.pushesBack = true;
@@ -294,7 +146,7 @@ test("G1 a drain ends a half-written event before it says close", async () => {
 
 test("E1 who takes nothing for too long is dropped, and counted as stalled", async () => {
   const metrics = createMetrics();
-  using bench = new Bench({ metrics, maxStallMs: 50 }).attach();
+  using bench = new HubBench({ metrics, maxStallMs: 50 }).attach();
   const peer = bench.subscribe();
   await peer.live();
   peer.pushesBack = true;
@@ -307,7 +159,7 @@ test("E1 who takes nothing for too long is dropped, and counted as stalled", asy
 });
 
 test("a stream ends at 80 to 100% of its greatest age, with close after a whole event", async () => {
-  using bench = new Bench({ maxAgeMs: 200 }).attach();
+  using bench = new HubBench({ maxAgeMs: 200 }).attach();
   const startedMs = performance.now();
   const peer = bench.subscribe();
   await peer.until(() => peer.ending === "end");
@@ -320,7 +172,7 @@ test("a stream ends at 80 to 100% of its greatest age, with close after a whole 
 });
 
 test("receivers are counted once each, whatever names them", () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   bench.subscribe();
   bench.subscribe({ channels: new Set(["news"]) }, {}, { user: "alice", clientId: "c1" });
   bench.subscribe({ types: { exact: new Set(["other"]), prefixes: [] } }, {}, { user: "alice" });
@@ -344,7 +196,7 @@ test("receivers are counted once each, whatever names them", () => {
 });
 
 test("nothing comes before `connection`, however long the stream is held", async () => {
-  using bench = new Bench({ heartbeatMs: 40 });
+  using bench = new HubBench({ heartbeatMs: 40 });
   const peer = bench.subscribe();
   await peer.until(() => peer.named("heartbeat").length >= 2);
   expect(peer.events[0]?.event).toBe("connection");
@@ -352,7 +204,7 @@ test("nothing comes before `connection`, however long the stream is held", async
 
 test("resets are counted for each subscriber that gets one, at the start and while it is open", async () => {
   const metrics = createMetrics();
-  using bench = new Bench({ metrics }).attach();
+  using bench = new HubBench({ metrics }).attach();
   bench.append(0);
   const reader = bench.subscribe({}, { since: "earliest" });
   const live = [bench.subscribe(), bench.subscribe()];
@@ -370,7 +222,7 @@ test("resets are counted for each subscriber that gets one, at the start and whi
 });
 
 test("F10 the same record at two offsets is two events", async () => {
-  using bench = new Bench().attach();
+  using bench = new HubBench().attach();
   const peer = bench.subscribe();
   await peer.live();
   bench.append(0);
@@ -393,7 +245,7 @@ test("F10 the same record at two offsets is two events", async () => {
 });
 
 test("what arrives within SSE_FLUSH_INTERVAL leaves in one write", async () => {
-  using bench = new Bench({ flushMs: 100 }).attach();
+  using bench = new HubBench({ flushMs: 100 }).attach();
   const peer = bench.subscribe();
   await peer.live();
   const writes = peer.writes.length;

@@ -29,17 +29,15 @@ export const Problem = z
 /** Statuses whose problems say in `Retry-After` when to come back. */
 export const RETRIED: ReadonlySet<number> = new Set([429, 503]);
 
-const READ: Problems = { 400: ["invalid-parameter"], 404: ["topic-not-found"] };
+/** Of what is looked up in the local log. */
+export const LOOK_UP_PROBLEMS: Problems = { 400: ["invalid-parameter"], 404: ["topic-not-found"] };
 
 /** Of an event stream. Who accepts `text/event-stream` is told the last two in a stream instead. */
 export const STREAM_PROBLEMS: Problems = {
-  ...READ,
+  ...LOOK_UP_PROBLEMS,
   429: ["too-many-connections"],
   503: ["overloaded", "shutting-down"],
 };
-
-/** Of what is looked up in the local log. */
-export const LOOK_UP_PROBLEMS: Problems = { ...READ, 503: ["not-ready"] };
 
 /** Of a publish. */
 export const PUBLISH_PROBLEMS: Problems = {
@@ -49,12 +47,5 @@ export const PUBLISH_PROBLEMS: Problems = {
   415: ["unsupported-media-type"],
   422: ["invalid-event"],
   429: ["rate-limited", "publish-queue-full"],
-  503: [
-    "publish-timeout",
-    "publish-failed",
-    "log-full",
-    "log-unwritable",
-    "not-ready",
-    "shutting-down",
-  ],
+  503: ["publish-timeout", "publish-failed", "log-full", "log-unwritable", "shutting-down"],
 };

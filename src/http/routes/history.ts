@@ -9,7 +9,7 @@ import { toEvent } from "../../sse/event.ts";
 import type { HttpContext, Route } from "../context.ts";
 import { Query } from "../query.ts";
 import { LOOK_UP_PARAMETERS, RECENT_PARAMETERS } from "../subscribe-query.ts";
-import { readableSubscription } from "./events.ts";
+import { readableSubscription } from "../stream-request.ts";
 
 /** What one answer may hold; the first event is there whatever its size. */
 const MAX_BYTES = 8 << 20;

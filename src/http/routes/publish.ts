@@ -7,7 +7,6 @@ import { PUBLISH_PARAMETERS } from "../parameters.ts";
 import { readRecords } from "../publish-body.ts";
 import { senderName } from "../publish-rate.ts";
 import { Query } from "../query.ts";
-import { addressOf } from "./events.ts";
 
 /** POST /events: events in any of their forms, durable when the answer comes. */
 export const publish: RouteHandler = async (context, route) => {
@@ -51,7 +50,7 @@ export async function publishRecords(
   if (hub.isDraining) {
     throw new HeadgateError("shutting-down", "The server is stopping", { mayBeStored: false });
   }
-  const sender = senderName({ user, address: addressOf(context, route) });
+  const sender = senderName({ user, address: route.address() });
   const retryAfterS = rate.admit(sender, records.length, performance.now());
   if (retryAfterS !== undefined) {
     throw new HeadgateError("rate-limited", "Too many events a second (SSE_PUBLISH_RATE)", {
