@@ -3,6 +3,7 @@ import { SCHEMAS } from "../src/http/operations/schemas.ts";
 import { RawPeer } from "./support/peers.ts";
 import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { hmacToken, SECRET } from "./support/tokens.ts";
 
 let server: LocalServer;
 
@@ -14,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 /** Endpoints that take topics, beside `/events`. */
-const READING = ["/stream", "/events/recent"];
+const READING = ["/stream", "/events/recent", "/events/explain"];
 
 /** The status and the problem of a request that is refused before any stream. */
 async function refusal(target: string, init?: RequestInit): Promise<unknown> {
@@ -60,6 +61,44 @@ test("B14 a topic that is not served is not looked up, whatever its name is", as
     ]);
   }
   expect((await fetch(`${server.url}/events/orders/0/0`)).status).toBe(200);
+});
+
+test("B14 a topic that the token does not allow is answered as one that does not exist", async () => {
+  await using locked = await startLocalServer({
+    KAFKA_TOPICS: "orders,payments",
+    AUTH: "jwt",
+    JWT_SECRET: SECRET,
+  });
+  const claims = { subscribe: ["orders"], publish: ["payments"] };
+  const headers = { Authorization: `Bearer ${hmacToken({ headgate: claims })}` };
+  await publish(locked.url, { topic: "payments", data: 1 }, headers);
+  const answer = async (target: string): Promise<[status: number, body: string]> => {
+    const response = await fetch(`${locked.url}${target}`, { headers });
+    return [response.status, await response.text()];
+  };
+  for (const path of ["/events", ...READING]) {
+    const [status, body] = await answer(`${path}?topics=payments`);
+    expect(status).toBe(404);
+    expect(await answer(`${path}?topics=paymentz`)).toEqual([
+      404,
+      body.replace("payments", "paymentz"),
+    ]);
+    expect((await answer(`${path}?topics=pay*`))[0]).toBe(404);
+  }
+  const held = await answer("/events/payments/0/0");
+  expect(held).toEqual(await answer("/events/paymentz/0/0"));
+  expect(held[0]).toBe(404);
+  expect(await answer("/events/recent")).toEqual([200, '{"events":[],"truncated":false}\n']);
+});
+
+test("B14 a token that allows no topic is forbidden to read, before any stream", async () => {
+  await using locked = await startLocalServer({ AUTH: "jwt", JWT_SECRET: SECRET });
+  const headers = { Authorization: `Bearer ${hmacToken({ headgate: { publish: ["*"] } })}` };
+  for (const path of ["/events", ...READING, "/events/events/0/0"]) {
+    const response = await fetch(`${locked.url}${path}`, { headers });
+    expect([path, response.status]).toEqual([path, 403]);
+    expect(SCHEMAS.Problem.parse(await response.json()).type).toBe("/errors/forbidden");
+  }
 });
 
 test.each(READING)(
@@ -128,6 +167,23 @@ test("B16 the newest of each key is asked for only together with recent events",
     await using subscriber = await TestSubscriber.live(server.url, target);
     expect(subscriber.response.status).toBe(200);
   }
+});
+
+test.each([
+  ["topic=orders&topic=orders", [400, "/errors/invalid-parameter", "topic"]],
+  ["topics=orders", [400, "/errors/invalid-parameter", "topics"]],
+  ["__proto__=orders", [400, "/errors/invalid-parameter", "__proto__"]],
+  ["topic=", [400, "/errors/invalid-parameter", "topic"]],
+  ["topic=..", [400, "/errors/invalid-parameter", "topic"]],
+  ["topic=orders*", [400, "/errors/invalid-parameter", "topic"]],
+  ["topic=nothing", [404, "/errors/topic-not-found"]],
+  ["topic=__consumer_offsets", [404, "/errors/topic-not-found"]],
+])("B16 a publish with ?%s is refused, and nothing is stored", async (query, expected) => {
+  const before = await (await fetch(`${server.url}/kafka/status`)).text();
+  const body = '{"data":1}';
+  const headers = { "Content-Type": "application/json" };
+  expect(await refusal(`/events?${query}`, { method: "POST", headers, body })).toEqual(expected);
+  expect(await (await fetch(`${server.url}/kafka/status`)).text()).toBe(before);
 });
 
 test("B16 thousands of cache busters are ignored", async () => {
@@ -200,6 +256,20 @@ test("B18 HEAD is everywhere where GET is, with its status, its headers and no b
       `content-type: ${String(get.headers.get("content-type"))}`.toLowerCase(),
     );
     abort.abort();
+  }
+});
+
+test("B18 OPTIONS says what an endpoint does, and lets no page in", async () => {
+  for (const { path, methods } of await endpoints()) {
+    const response = await fetch(`${server.url}${path}`, {
+      method: "OPTIONS",
+      headers: { Origin: "https://page.example", "Access-Control-Request-Method": "POST" },
+    });
+    expect([path, response.status, await response.text()]).toEqual([path, 204, ""]);
+    const allow = (response.headers.get("allow") ?? "").split(", ");
+    expect(allow).toEqual(expect.arrayContaining([...methods]));
+    const cors = [...response.headers.keys()].filter((name) => name.startsWith("access-control-"));
+    expect(cors).toEqual([]);
   }
 });
 
