@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { HubBench } from "../../test/support/hub-bench.ts";
+import { createMetrics } from "../metrics.ts";
 
 test("an event too large for one write reaches who was caught up just before it", async () => {
   using bench = new HubBench().attach();
