@@ -1,6 +1,7 @@
 // Holds many event streams from one thread, and checks what comes over them.
 //
-//   subscribers --target 127.0.0.1:3000 [--path /events] [--connections 1000] [--ramp 2000 a second]
+//   subscribers --target 127.0.0.1:3000 [--path /events] ({n} in it is the stream's number)
+//     [--connections 1000] [--ramp 2000 a second]
 //     [--warmup 2] [--seconds 10] [--drain 0] [--max-events 1e9] [--sample 1] [--sources 9]
 //     [--receive-buffer 0] [--stall-percent 0] [--reconnect-every 0] [--reconnect-percent 10]
 //
@@ -100,12 +101,22 @@ static void open_subscriber(Subscriber *subscriber) {
   watch(subscriber, EPOLL_CTL_ADD, EPOLLOUT);
 }
 
+// The path, with the subscriber's own number in the place of `{n}`.
+static const char *path_of(const Subscriber *subscriber) {
+  static char path[8192];
+  const char *mark = strstr(options.path, "{n}");
+  if (mark == NULL) return options.path;
+  snprintf(path, sizeof path, "%.*s%d%s", (int)(mark - options.path), options.path,
+           (int)(subscriber - subscribers), mark + 3);
+  return path;
+}
+
 static void send_request(Subscriber *subscriber) {
   char request[16384];
   const Text *id = &subscriber->stream.last_id;
   int length = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s%.*s%s\r\n",
-                        options.path, ntohs(options.target.sin_port), id->length > 0 ? "Last-Event-ID: " : "",
+                        path_of(subscriber), ntohs(options.target.sin_port), id->length > 0 ? "Last-Event-ID: " : "",
                         (int)id->length, id->length > 0 ? id->bytes : "", id->length > 0 ? "\r\n" : "");
   if (length >= (int)sizeof request || send(subscriber->fd, request, (size_t)length, MSG_NOSIGNAL) != length) {
     close_subscriber(subscriber);
