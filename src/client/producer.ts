@@ -80,10 +80,7 @@ type Send = (
   options?: EventOptions & CallOptions,
 ) => Promise<Receivers>;
 
-/**
- * How many open streams of the instance that answered the event reaches; 0: nobody is there. Also 0
- * where a retry found the event stored already, and the answer that had the number was lost.
- */
+/** How many open streams of the instance that answered the event reaches; 0: nobody is there. */
 type Receivers = number;
 
 /** Longest that timers can wait. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { RecordEntry } from "../log/entry.ts";
+import type { RecordEntry, SkippedEntry } from "../log/entry.ts";
 import { placeEntry } from "../log/stored-entry.ts";
 import { envelopeOf } from "./envelope.ts";
 import { toEvent } from "./event.ts";
@@ -76,4 +76,20 @@ test("who an event is for is not shown to those who get it", () => {
     ["headgate-anything", Buffer.from("x")],
   ];
   expect(envelope({ headers })).toContain('"headers":{}');
+});
+
+test("a record that cannot be shown says why, and is no tombstone", () => {
+  const skipped: SkippedEntry = {
+    kind: "skipped",
+    topic: "events",
+    partition: 1,
+    offset: 42,
+    timestampMs: 7,
+    reason: "too-large",
+    key: Buffer.from("k"),
+    headers: [],
+  };
+  const text = envelopeOf(toEvent(placeEntry(skipped, { seq: 1, tag: "t", arrivedMs: 1 })));
+  expect(JSON.parse(text)).toMatchObject({ key: "k", payload: null, skipped: "too-large" });
+  expect(JSON.parse(envelope({ value: null }))).not.toHaveProperty("skipped");
 });

@@ -4,7 +4,7 @@ import type { Event } from "./event.ts";
 
 /**
  * An event as one JSON object on one line, with kcat's keys. The payload's own text is used where
- * it is JSON, so that its numbers keep their digits.
+ * it is JSON, so that its numbers keep their digits. A record that cannot be shown says why.
  */
 export function envelopeOf({ entry, isText }: Event): string {
   const parts = [
@@ -16,7 +16,8 @@ export function envelopeOf({ entry, isText }: Event): string {
     `"key":${textOrBase64(entry.key)}`,
     `"headers":${headersOf(entry.headers)}`,
   ];
-  if (entry.value === null) parts.push('"payload":null');
+  if (entry.reason !== undefined) parts.push('"payload":null', `"skipped":"${entry.reason}"`);
+  else if (entry.value === null) parts.push('"payload":null');
   else if (isText) parts.push(`"payload":${jsonOf(Buffer.from(entry.value).toString())}`);
   else
     parts.push(`"payload":"${Buffer.from(entry.value).toString("base64")}"`, '"encoding":"base64"');

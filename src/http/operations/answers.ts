@@ -67,6 +67,10 @@ export const Envelope = z
       .unknown()
       .describe("The value as JSON where it is JSON, else as a string; null for a tombstone"),
     encoding: z.literal("base64").exactOptional().describe("There where the payload is base64"),
+    skipped: z
+      .enum(["too-large", "undecodable"])
+      .exactOptional()
+      .describe("Why the record cannot be shown; then the payload is null"),
   })
   .describe("A record");
 
