@@ -135,9 +135,9 @@ export const origins = commaList((origin) =>
   return "any" as const;
 });
 
-function isOrigin(text: string): boolean {
-  const { origin, protocol } = new URL(text);
-  return origin === text && (protocol === "http:" || protocol === "https:");
+function isOrigin(url: string): boolean {
+  const { origin, protocol } = new URL(url);
+  return origin === url && (protocol === "http:" || protocol === "https:");
 }
 
 /** Events a second: 0, or more, also parts of one. */

@@ -17,6 +17,10 @@ export interface Metrics {
   readonly streamsOpened: Counter;
   /** Streams ended, by reason (`client`, `stalled`, and the reasons of `close`). */
   readonly streamsClosed: Counter<"reason">;
+  /** Streams turned away before they began, by reason (`shutdown`, `overloaded`, `too-many-connections`). */
+  readonly streamsShed: Counter<"reason">;
+  /** Requests answered with a problem, by its code (`errors.ts`). */
+  readonly problems: Counter<"code">;
   /** `reset` events, by reason. */
   readonly resets: Counter<"reason">;
   readonly eventsSent: Counter;
@@ -46,6 +50,8 @@ export function createMetrics(): Metrics {
     }),
     streamsOpened: counter("sse_streams_opened_total", "Event streams opened"),
     streamsClosed: labelled("sse_streams_closed_total", "Event streams ended", "reason"),
+    streamsShed: labelled("sse_streams_shed_total", "Event streams turned away", "reason"),
+    problems: labelled("headgate_problems_total", "Requests answered with a problem", "code"),
     resets: labelled("sse_resets_total", "Reset events sent", "reason"),
     eventsSent: counter("sse_events_sent_total", "Events written to subscribers"),
     bytesSent: counter("sse_bytes_sent_total", "Bytes written to subscribers"),

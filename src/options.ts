@@ -145,7 +145,8 @@ export function toEnvironment({
 }: HeadgateOptions): Record<string, string | undefined> {
   const variables: Record<string, string | undefined> = { ...environment };
   for (const [option, value] of Object.entries(options)) {
-    if (value === undefined) continue;
+    // What is passed without types may be null: it is left out too.
+    if (value === undefined || value === null) continue;
     variables[variableOf(option)] = toText(value);
   }
   return variables;
@@ -157,7 +158,7 @@ function variableOf(option: string): string {
   return known[option] ?? `SSE_${option}`;
 }
 
-function toText(value: unknown): string {
+function toText(value: string | number | boolean | object): string {
   if (Array.isArray(value)) return value.join(",");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

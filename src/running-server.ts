@@ -5,6 +5,7 @@ import { HeadgateError } from "./errors.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
 import type { HttpContext } from "./http/context.ts";
 import { createCors } from "./http/cors.ts";
+import { FaultLog } from "./http/fault-log.ts";
 import { createPublishRate } from "./http/publish-rate.ts";
 import { serve } from "./http/server.ts";
 import { setSocketOptions } from "./http/socket-options.ts";
@@ -67,7 +68,7 @@ export function startServer(config: Config, logger: Logger): RunningServer {
     hub,
     publishing,
     metrics,
-    logger: logger.child({ part: "http" }),
+    faults: new FaultLog(logger.child({ part: "http" })),
     topics,
     bindHost: serverConfig.host,
     allowedHosts: serverConfig.allowedHosts,

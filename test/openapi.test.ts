@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { HeadgateError } from "../src/errors.ts";
+import { FaultLog } from "../src/http/fault-log.ts";
 import { openApiDocument, problemsOf } from "../src/http/openapi.ts";
 import { OPERATIONS } from "../src/http/operations/operations.ts";
 import { PARAMETERS } from "../src/http/parameters.ts";
 import { SCHEMAS } from "../src/http/operations/schemas.ts";
 import { problemResponse } from "../src/http/problem.ts";
 import { createLogger } from "../src/logger.ts";
+import { createMetrics } from "../src/metrics.ts";
 import { type LocalServer, startLocalServer } from "./support/server.ts";
 import { hmacToken, SECRET } from "./support/tokens.ts";
 
@@ -102,7 +104,7 @@ describe("the document", () => {
   });
 
   test("gives every problem the status that it is answered with", () => {
-    const logger = createLogger("silent");
+    const logger = { faults: new FaultLog(createLogger("silent")), metrics: createMetrics() };
     for (const operation of Object.values(OPERATIONS)) {
       for (const [status, codes] of Object.entries(problemsOf(operation))) {
         for (const code of codes) {

@@ -1,11 +1,11 @@
 import type { Authenticator, Principal } from "../auth/principal.ts";
 import type { Cidr } from "../cidr.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
+import type { FaultLog } from "./fault-log.ts";
 import type { PublishRate } from "./publish-rate.ts";
 
 /** What the routes work with. */
@@ -13,7 +13,7 @@ export interface HttpContext {
   readonly hub: Hub;
   readonly publishing: Publishing;
   readonly metrics: Metrics;
-  readonly logger: Logger;
+  readonly faults: FaultLog;
   /** Served topics. */
   readonly topics: readonly string[];
   readonly bindHost: string;

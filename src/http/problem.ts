@@ -1,5 +1,6 @@
 import { type ErrorCode, HeadgateError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import type { FaultLog } from "./fault-log.ts";
 
 /** One HTTP status for each code. */
 const STATUS: Record<ErrorCode, number> = {
@@ -36,14 +37,19 @@ const PUBLIC_MESSAGES: Partial<Record<ErrorCode, string>> = {
 };
 
 /** The answer to a request that failed: `application/problem+json` [RFC 9457], with a stable `type`. */
-export function problemResponse(error: unknown, logger: Logger): Response {
+export function problemResponse(
+  error: unknown,
+  { faults, metrics }: { faults: FaultLog; metrics: Metrics },
+): Response {
   if (!(error instanceof HeadgateError)) {
-    logger.error({ err: error }, "request failed");
+    faults.report("internal", error);
+    metrics.problems.inc({ code: "internal" });
     return respond(500, "internal", "Internal error", {}, {});
   }
   const { code, message, details } = error;
   const status = STATUS[code];
-  if (status >= 500) logger.warn({ code, err: details.cause }, "request could not be served");
+  if (status >= 500) faults.report(code, details.cause);
+  metrics.problems.inc({ code });
   const headers: Record<string, string> = {};
   const retryAfterS = details.retryAfterS ?? (status === 503 || status === 429 ? 1 : undefined);
   if (retryAfterS !== undefined) headers["Retry-After"] = String(Math.ceil(retryAfterS));

@@ -74,17 +74,21 @@ export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<u
       if (request.method !== "HEAD" || response.body === null) return response;
       return new Response(null, { status: response.status, headers: response.headers });
     } catch (error) {
-      return retryLater(request, error) ?? problemResponse(error, context.logger);
+      return retryLater(context, request, error) ?? problemResponse(error, context);
     }
   }
 }
 
 /** Keys that check tokens cannot be fetched: an EventSource would give up for good on a 503. */
-function retryLater(request: Request, error: unknown): Response | undefined {
+function retryLater(
+  { faults, metrics }: HttpContext,
+  request: Request,
+  error: unknown,
+): Response | undefined {
   const isPassing = error instanceof HeadgateError && error.code === "not-ready";
-  return isPassing && request.method === "GET" && wantsStream(request)
-    ? shed(request, "overloaded")
-    : undefined;
+  if (!isPassing || request.method !== "GET" || !wantsStream(request)) return undefined;
+  faults.report(error.code, error.details.cause);
+  return shed(request, "overloaded", metrics);
 }
 
 function answer(

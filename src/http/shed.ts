@@ -1,5 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import type { CloseReason } from "../hub/subscriber.ts";
+import type { Metrics } from "../metrics.ts";
 import { type Encoding, encodeRetry, encodeSystem } from "../sse/encoding.ts";
 import { preferredType } from "./accept.ts";
 import { streamHeaders } from "./stream.ts";
@@ -23,7 +24,8 @@ const CODES = {
  * Turns a stream away. Native EventSource gives up for good on any status but 200: so whoever asks
  * for an event stream is told in one when to come back; others by a status.
  */
-export function shed(request: Request, reason: ShedReason): Response {
+export function shed(request: Request, reason: ShedReason, metrics: Metrics): Response {
+  metrics.streamsShed.inc({ reason });
   if (wantsStream(request)) {
     return new Response(shedBytes("plain", reason), { headers: streamHeaders("plain") });
   }

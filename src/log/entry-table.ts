@@ -169,9 +169,9 @@ export class EntryTable {
          FROM entries e JOIN topics t ON t.id = e.topic WHERE e.mark >= ? AND e.mark < ? ORDER BY e.seq`,
       )
       .all(`${digest}.`, `${digest}/`)
-      .map(({ name, mark, ...place }) => {
+      .map(({ name: topic, tag, partition, offset, mark }) => {
         const { index, count } = parseMark(mark);
-        return { ...place, topic: name, index, count };
+        return { topic, tag, partition, offset, index, count };
       });
   }
 

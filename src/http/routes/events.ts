@@ -37,10 +37,10 @@ function stream(defaultRecent: number | undefined): RouteHandler {
     const asked = readStreamRequest(context, route, defaultRecent);
     const { encoding } = asked.subscription;
     if (request.method === "HEAD") return new Response(null, { headers: streamHeaders(encoding) });
-    if (hub.isDraining) return shed(request, "shutdown");
+    if (hub.isDraining) return shed(request, "shutdown", context.metrics);
     const owner = { address: route.address(), user: asked.identity.user };
     const refusal = limits.refusal(owner);
-    if (refusal) return shed(request, refusal);
+    if (refusal) return shed(request, refusal, context.metrics);
     return streamResponse({
       request,
       server,
@@ -49,6 +49,7 @@ function stream(defaultRecent: number | undefined): RouteHandler {
         // Others may have come in between; a slot is taken only where a stream's end gives it back.
         const late = limits.refusal(owner);
         if (late) {
+          context.metrics.streamsShed.inc({ reason: late });
           sink.write(shedBytes(encoding, late));
           sink.end();
           return { onDrain: () => undefined, onGone: () => undefined };
