@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
   publishing: { all: [...BASE, "log", "sse", "hub"] },
-  notifications: { all: ["errors.ts", "sse"] },
+  notifications: { all: ["errors.ts", "sse", "publishing"] },
   client: { types: ["notifications"] },
   http: { all: [...BASE, "cidr.ts", "auth", "log", "sse", "hub", "publishing", "notifications"] },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },

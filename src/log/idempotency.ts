@@ -8,7 +8,7 @@ import type { RecordHeader } from "./entry.ts";
  * wherever it arrives; and of two that raced, which lie in the same partition in the same order
  * for everybody, each log drops the later one.
  */
-export const MARK_HEADER = "headgate-idempotency-key";
+const MARK_HEADER = "headgate-idempotency-key";
 
 /** Which event of which publish a record is. */
 export interface Mark {

@@ -1,5 +1,11 @@
 import { z } from "zod";
 import { HeadgateError, quote } from "../errors.ts";
+import {
+  isReservedHeader,
+  MAX_HEADER_NAME_LENGTH,
+  MAX_HEADERS,
+} from "../publishing/event-rules.ts";
+import { pointerTo } from "../publishing/json-pointer.ts";
 import { hasControlCharacter } from "../sse/event.ts";
 import { type KindEntry, NOTIFICATION_KINDS, type NotificationKind } from "./kinds.ts";
 
@@ -8,15 +14,8 @@ export type NotificationTarget = (typeof TARGETS)[number];
 
 const TARGETS = ["user", "channel", "client", "all"] as const;
 
-/** Metadata become record headers: as many of them, and with names as long, as publishing takes. */
-const MAX_METADATA = 100;
-const MAX_METADATA_NAME = 1024;
-
 /** Objects in objects: writing a hundred thousand of them as JSON again takes Bun more than a second. */
 const MAX_DEPTH = 1000;
-
-/** Most characters of a name in an error: a body may be one name. */
-const MAX_NAME_IN_POINTER = 100;
 
 /** Marks what no record can carry (`invalid-event`), beside what is no notification (`invalid-body`). */
 const UNPUBLISHABLE = { isUnpublishable: true };
@@ -30,16 +29,16 @@ const plainText = z.string().refine((text) => !hasControlCharacter(text) && text
 const plainName = plainText.min(1, "it is empty");
 
 const metadataName = plainName
-  .max(MAX_METADATA_NAME)
-  .refine((name) => !/^(?:type$|ce_|headgate-)/i.test(name), {
+  .max(MAX_HEADER_NAME_LENGTH)
+  .refine((name) => !isReservedHeader(name), {
     error: "the names type, ce_* and headgate-* are reserved",
     params: UNPUBLISHABLE,
   });
 
 const metadataSchema = z
   .record(metadataName, plainText)
-  .refine((metadata) => Object.keys(metadata).length <= MAX_METADATA, {
-    error: `at most ${MAX_METADATA} are allowed`,
+  .refine((metadata) => Object.keys(metadata).length <= MAX_HEADERS, {
+    error: `at most ${MAX_HEADERS} are allowed`,
   });
 
 /** Made once for each kind: making a schema costs more than using it. */
@@ -131,12 +130,7 @@ function cannotBeUsed(
   path: readonly PropertyKey[],
   why: string,
 ): HeadgateError {
-  const pointer = path.map((part) => `/${escapePointer(String(part))}`).join("");
+  const pointer = pointerTo("", ...path);
   const what = pointer === "" ? "The notification" : quote(pointer);
   return new HeadgateError(code, `${what} cannot be used: ${why}`, { pointer });
-}
-
-/** [RFC 6901 §3], with long names cut: they are the caller's, and the answer repeats them. */
-function escapePointer(name: string): string {
-  return name.slice(0, MAX_NAME_IN_POINTER).replaceAll("~", "~0").replaceAll("/", "~1");
 }

@@ -59,6 +59,15 @@ export function checkText(text: string, place: Place): void {
   throw refusal("invalid-event", place, reason);
 }
 
+/** Most headers of one event, and longest header name: each is kept as a string of its own for every event in memory. */
+export const MAX_HEADERS = 100;
+export const MAX_HEADER_NAME_LENGTH = 1024;
+
+/** Whether a header's name has a meaning of its own: an event has fields for those. */
+export function isReservedHeader(name: string): boolean {
+  return /^(?:type$|ce_|headgate-)/i.test(name);
+}
+
 export function textHeader(name: string, value: string): RecordHeader {
   return [name, Buffer.from(value)];
 }

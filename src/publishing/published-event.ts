@@ -6,6 +6,9 @@ import {
   checkText,
   checkTopic,
   checkType,
+  isReservedHeader,
+  MAX_HEADER_NAME_LENGTH,
+  MAX_HEADERS,
   MAX_TYPE_LENGTH,
   type PublishContext,
   refusal,
@@ -42,9 +45,6 @@ export interface PublishTargets {
 
 /** Kafka's own limit for a topic's name. */
 const MAX_TOPIC_LENGTH = 249;
-/** Most headers, and longest header name: each is kept as a string of its own for every event in memory. */
-const MAX_HEADERS = 100;
-const MAX_HEADER_NAME_LENGTH = 1024;
 /** Most targets of a kind, and longest target: each is looked up for every event that is delivered. */
 const MAX_TARGETS = 100;
 const MAX_TARGET_LENGTH = 1024;
@@ -147,8 +147,7 @@ function customHeaders(headers: Readonly<Record<string, string>>, at: string): R
     const pointer = pointerTo(at, name);
     checkText(name, { what: "The header's name", pointer });
     checkText(value, { what: "The header's value", pointer });
-    const lower = name.toLowerCase();
-    if (lower === "type" || lower.startsWith("ce_") || lower.startsWith("headgate-")) {
+    if (isReservedHeader(name)) {
       const reason = `${quote(name)} is reserved; use the event's own fields for it`;
       throw refusal("invalid-event", { what: "The header", pointer }, reason);
     }
