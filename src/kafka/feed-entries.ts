@@ -82,7 +82,6 @@ function toEntry(
 ): RecordEntry | SkippedEntry {
   const { offset, timestampMs, timestampType, key, value, headers } = record;
   if (recordBytes(record) > maxEventBytes) {
-    const kept = headers.filter((header) => isKept(header));
     return {
       kind: "skipped",
       topic,
@@ -91,7 +90,7 @@ function toEntry(
       timestampMs,
       reason: "too-large",
       key: key !== null && key.byteLength <= KEPT_BYTES ? copy(key) : null,
-      headers: kept.map(copyHeader),
+      headers: keptHeaders(headers, maxEventBytes),
     };
   }
   return {
@@ -120,11 +119,25 @@ function undecodable(topic: string, partition: number, offset: number): SkippedE
   };
 }
 
-/** What filters and targets need. */
-function isKept([name, value]: RecordHeader): boolean {
-  const isNeeded = name === "type" || name === "ce_type" || name.startsWith("headgate-");
-  return isNeeded && name.length + value.byteLength <= KEPT_BYTES;
+/** What filters and targets need, of `maxBytes` in all: what is skipped takes no more room than what is shown. */
+function keptHeaders(headers: readonly RecordHeader[], maxBytes: number): RecordHeader[] {
+  const kept: RecordHeader[] = [];
+  let bytes = 0;
+  let isTargetCut = false;
+  for (const header of headers) {
+    const [name, value] = header;
+    if (name !== "type" && name !== "ce_type" && !name.startsWith("headgate-")) continue;
+    const size = name.length + value.byteLength;
+    if (size <= KEPT_BYTES && bytes + size <= maxBytes) {
+      kept.push(copyHeader(header));
+      bytes += size;
+    } else isTargetCut ||= TARGET.test(name);
+  }
+  // It is still for those alone whom it names: without any target it would be for everybody.
+  return isTargetCut ? [...kept, ["headgate-user", new Uint8Array()]] : kept;
 }
+
+const TARGET = /^headgate-(?:user|channel|client)$/;
 
 function copyHeader([name, value]: RecordHeader): RecordHeader {
   return [name, copy(value)];

@@ -219,6 +219,28 @@ describe.skipIf(!kafkaAvailable())("KafkaFeed", () => {
     ]);
   });
 
+  test("F11 what is kept of a record above the limit is within it, and is still for nobody but whom it names", async () => {
+    const kafka = await sharedKafka();
+    const topic = uniqueTopic("targets");
+    await kafka.createTopic(topic, 1, { "max.message.bytes": "20000000" });
+    const many = Array.from({ length: 20_000 }, (_, i) => `user ${i}`);
+    await produce(topic, [{ value: "v", headers: { "headgate-user": many } }]);
+    await produce(topic, [
+      { value: "v".repeat(99), headers: { "headgate-channel": "c".repeat(5000) } },
+    ]);
+    await using running = startFeed(kafka, { topics: [topic], maxEventBytes: 5000 });
+    await until(() => running.feed.isReady());
+    const [, first, second] = running.entries(topic).map(({ headers }) => headers);
+    expect(first?.slice(0, 2).map(([, value]) => String(Buffer.from(value)))).toEqual(
+      many.slice(0, 2),
+    );
+    expect(first?.reduce((sum, [name, value]) => sum + name.length + value.length, 0)).toBeWithin(
+      4900,
+      5100,
+    );
+    expect(second).toEqual([["headgate-user", new Uint8Array()]]);
+  });
+
   test.skipIf(!canRunKafka())("reads what Java compressed, by each of Kafka's codecs", async () => {
     const kafka = await sharedKafka();
     const topic = uniqueTopic("codecs");

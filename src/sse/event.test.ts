@@ -47,6 +47,14 @@ test("A15 the names of system events, and those with a meaning in EventSource, a
   expect(isReservedType("__proto__")).toBe(false);
 });
 
+test("a target that is no UTF-8 names nobody, and so does not make the event everybody's", () => {
+  const headers: RecordHeader[] = [
+    ["headgate-user", Uint8Array.of(0xff)],
+    ["headgate-channel", Buffer.from("\uFFFD")],
+  ];
+  expect(eventOf({ headers }).audience).toEqual({ users: [], channels: ["\uFFFD"], clients: [] });
+});
+
 test("whom a record names is gathered over all headers of the kind", () => {
   const headers = [
     header("headgate-user", "alice"),

@@ -90,7 +90,8 @@ function audienceOf({ headers }: StoredEntry): Audience | undefined {
     const list = AUDIENCE_HEADERS.get(name);
     if (!list) continue;
     audience ??= { users: [], channels: [], clients: [] };
-    audience[list].push(Buffer.from(value).toString());
+    // Read with replacement characters, all that is no UTF-8 would name one and the same.
+    if (isUtf8(value)) audience[list].push(Buffer.from(value).toString());
   }
   return audience;
 }
