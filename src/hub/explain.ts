@@ -12,6 +12,7 @@ export interface Explanation {
   readonly id: string;
   /** Whether it would go on from the id that was given, but for resets. */
   readonly resumed: boolean;
+  /** In byte order. */
   readonly topics: readonly {
     readonly topic: string;
     readonly partitions: number;
@@ -37,19 +38,20 @@ export async function explainStart(
   { source, turns, signal }: { source: Source; turns: FairTurns; signal: AbortSignal },
 ): Promise<Explanation> {
   const start = await resolveStart(request, reader, { ...source, turns, signal });
+  const { position } = start;
   const reasonOf = new Map(
     start.resets.flatMap(({ topics, reason }) => topics.map((topic) => [topic, reason] as const)),
   );
-  const topics = [...start.position].map(([topic, { offsets }]) => ({
-    topic,
-    partitions: offsets.length,
-    start: offsets,
-    reset: reasonOf.get(topic) ?? null,
-  }));
+  const topics = reader.subscription.topics.flatMap((topic) => {
+    const offsets = position.get(topic)?.offsets;
+    if (!offsets) return [];
+    const reset = reasonOf.get(topic) ?? null;
+    return { topic, partitions: offsets.length, start: offsets, reset };
+  });
   const { headSeq } = source.log;
   const point = readingPoint(source, start, reader.subscription, headSeq);
   const replay = await turns.run(measure(source, point, reader, headSeq));
-  return { id: formatPosition(start.position), resumed: start.isResumed, topics, replay };
+  return { id: formatPosition(position), resumed: start.isResumed, topics, replay };
 }
 
 /** Reads what would be sent up to `lastSeq`, or enough of it to tell the rest. */
