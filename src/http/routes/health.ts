@@ -1,4 +1,4 @@
-import { json, type Route } from "../context.ts";
+import { type HttpContext, json, type Route } from "../context.ts";
 
 const alive: Route["methods"] = {
   GET: () => json({ status: "ok", timestamp: Date.now() }),
@@ -23,11 +23,18 @@ export const readyzRoute: Route = {
   access: "open",
   summary: "GET says whether new streams should come here",
   methods: {
-    GET: ({ hub, missing, degraded }) => {
-      const reasons = hub.isDraining ? ["the server is stopping"] : missing();
+    GET: (context) => {
+      const reasons = reasonsAgainst(context);
       if (reasons.length > 0) return json({ status: "unready", missing: reasons }, 503);
-      const broken = degraded();
+      const broken = context.degraded();
       return json({ status: "ready", ...(broken.length > 0 && { degraded: broken }) });
     },
   },
 };
+
+function reasonsAgainst({ hub, missing }: HttpContext): readonly string[] {
+  if (hub.isDraining) return ["the server is stopping"];
+  const reasons = missing();
+  // The log is handed over a moment after the last of it was read; look-ups and idempotency keys need it.
+  return reasons.length === 0 && !hub.source ? ["the log is about to be served"] : reasons;
+}
