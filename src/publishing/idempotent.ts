@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { HeadgateError } from "../errors.ts";
+import { recordBytes } from "../log/entry.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { markHeader } from "../log/idempotency.ts";
 import type { Coordinates, OutgoingRecord } from "../log/publisher.ts";
+import type { Metrics } from "../metrics.ts";
 
 export interface IdempotentOptions {
   /** undefined while the server is not ready. */
@@ -10,6 +12,7 @@ export interface IdempotentOptions {
   readonly publish: (records: readonly OutgoingRecord[]) => Promise<readonly Coordinates[]>;
   /** How long the own feed may take to bring a record back; beyond that it is not waited for. */
   readonly waitMs: number;
+  readonly metrics: Pick<Metrics, "published">;
 }
 
 export interface IdempotentResult {
@@ -19,6 +22,14 @@ export interface IdempotentResult {
 }
 
 const POLL_MS = 2;
+
+/**
+ * Repeats of a key that is under way wait outside of the publisher's queue, each with its body: a
+ * bound of their own keeps them from holding as much as there are connections.
+ */
+const MAX_HELD_BYTES = 16 << 20;
+/** What a record costs beside its bytes, roughly. */
+const RECORD_OVERHEAD_BYTES = 256;
 
 /** Stands for a publisher and its key; the key itself is nobody else's to read. */
 export function digestOf(publisher: string, key: string): string {
@@ -44,26 +55,36 @@ export class IdempotentPublishing {
   readonly #options: IdempotentOptions;
   /** Under way in this process: bounded by the requests that are open. */
   readonly #running = new Map<string, Promise<IdempotentResult>>();
+  #heldBytes = 0;
 
   constructor(options: IdempotentOptions) {
     this.#options = options;
   }
 
-  /** @param records as `markRecords` made them for this digest. */
+  /**
+   * @param records as `markRecords` made them for this digest.
+   * @throws HeadgateError `publish-queue-full`, `not-ready`, or what `publish` rejects with.
+   */
   async publish(digest: string, records: readonly OutgoingRecord[]): Promise<IdempotentResult> {
-    for (;;) {
-      const running = this.#running.get(digest);
-      if (!running) break;
-      await running.catch(() => {
-        // Its own caller is told.
+    const bytes = records.reduce((sum, each) => sum + RECORD_OVERHEAD_BYTES + recordBytes(each), 0);
+    const running = this.#running.get(digest);
+    if (this.#heldBytes + bytes > MAX_HELD_BYTES) {
+      this.#options.metrics.published.inc({ result: "queue-full" }, records.length);
+      throw new HeadgateError("publish-queue-full", "Too much is under way with idempotency keys", {
+        mayBeStored: running !== undefined,
+        retryAfterS: 1,
       });
     }
-    const run = this.#run(digest, records);
-    this.#running.set(digest, run);
+    this.#heldBytes += bytes;
     try {
-      return await run;
+      // What comes while the same is under way shares its end: one attempt after the other would
+      // take a multiple of PUBLISH_TIMEOUT while Kafka is away.
+      if (running) return { events: (await running).events, isDuplicate: true };
+      const run = this.#run(digest, records);
+      this.#running.set(digest, run);
+      return await run.finally(() => this.#running.delete(digest));
     } finally {
-      this.#running.delete(digest);
+      this.#heldBytes -= bytes;
     }
   }
 

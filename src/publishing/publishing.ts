@@ -39,8 +39,9 @@ export class Publishing {
 
   constructor(options: PublishingOptions) {
     this.#options = options;
-    const { hub, publisher } = options;
+    const { hub, publisher, metrics } = options;
     this.#idempotent = new IdempotentPublishing({
+      metrics,
       log: () => hub.source?.log,
       publish: (records) => publisher.publish(records),
       waitMs: FEED_WAIT_MS,
