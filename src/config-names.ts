@@ -27,11 +27,9 @@ export function isInjectedByKubernetes(name: string, value: string): boolean {
 /** The known name that an unknown one is a mistake for, or undefined where it is none of our business. */
 export function findMistake(name: string): string | undefined {
   if (KNOWN.has(name)) return undefined;
-  const closest = closestName(name, editDistance);
-  if (OWN_PREFIX.test(name)) {
-    return editDistance(name, closest) <= 2 ? closest : closestName(name, beginningDistance);
-  }
+  if (OWN_PREFIX.test(name)) return closestToOwn(name);
   if (name.length < 8) return undefined;
+  const closest = closestName(name, editDistance);
   // KAFKA_* is shared with many other tools.
   const edits = name.startsWith("KAFKA_") ? 1 : 2;
   return editDistance(name, closest) <= edits ? closest : undefined;
@@ -40,6 +38,13 @@ export function findMistake(name: string): string | undefined {
 /** Whether the value of a variable of this name must not be shown. */
 export function mayHoldSecret(name: string): boolean {
   return SECRET_NAME.test(name);
+}
+
+function closestToOwn(name: string): string {
+  // An option of the library that does not exist: SSE_heartbeatsMs.
+  const typed = name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+  const closest = closestName(typed, editDistance);
+  return editDistance(typed, closest) <= 2 ? closest : closestName(typed, beginningDistance);
 }
 
 function closestName(name: string, distanceOf: (from: string, to: string) => number): string {

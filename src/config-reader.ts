@@ -107,7 +107,9 @@ export function unknownNames(environment: Environment): string[] {
     if (text === undefined || isInjectedByKubernetes(name, text)) return [];
     const meant = findMistake(name);
     if (meant === undefined) return [];
-    const shown = mayHoldSecret(name) ? `${name} (value not shown)` : `${name} is ${quote(text)}`;
+    // A name that is spelled wrong may not look like a secret's: what it is meant for does.
+    const isSecret = mayHoldSecret(name) || mayHoldSecret(meant);
+    const shown = isSecret ? `${name} (value not shown)` : `${name} is ${quote(text)}`;
     return [`${shown}: there is no such variable; the closest is ${meant}`];
   });
 }

@@ -31,7 +31,7 @@ export interface Headgate extends NotificationSenders<PublishResult> {
   readonly ready: Promise<void>;
   /**
    * Resolves when it listens; streams are accepted from then on, and held until it is ready.
-   * @throws HeadgateError where the data directory or the port cannot be had.
+   * @throws HeadgateError where the data directory or the port cannot be had; it may be called again.
    */
   start(): Promise<void>;
   /** Drains: closes every stream within the grace, awaits publishes under way, then lets go of everything. */
@@ -65,6 +65,15 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
   const config = parseConfig(toEnvironment(options));
   const log = logger ?? createLogger(config.server.logLevel);
   let server: RunningServer | undefined;
+  /** Starts and stops come one after the other: what one of them holds, the next would not get. */
+  let turn = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = turn.then(work);
+    turn = done.catch(() => {
+      // Its own caller is told.
+    });
+    return done;
+  };
   const running = (): RunningServer => {
     if (server) return server;
     throw new HeadgateError("not-ready", "The server is not started; call start()");
@@ -102,15 +111,16 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
     get ready() {
       return running().ready;
     },
-    async start() {
-      if (!config.server.isEnabled) return;
-      server ??= startServer(config, log);
-    },
-    async stop() {
-      const stopping = server;
-      server = undefined;
-      await stopping?.stop();
-    },
+    start: () =>
+      inTurn(async () => {
+        if (config.server.isEnabled) server ??= await startServer(config, log);
+      }),
+    stop: () =>
+      inTurn(async () => {
+        const stopping = server;
+        server = undefined;
+        await stopping?.stop();
+      }),
     publish,
     publishRecords: async (records) => running().publishing.publish(records),
     broadcast: (data, event) => send(data, undefined, event),

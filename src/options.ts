@@ -155,7 +155,7 @@ export function toEnvironment({
 /** An option that does not exist is passed on by its name with what makes every environment refuse it. */
 function variableOf(option: string): string {
   const known: Readonly<Record<string, string>> = OPTION_VARIABLES;
-  return known[option] ?? `SSE_${option}`;
+  return (Object.hasOwn(known, option) ? known[option] : undefined) ?? `SSE_${option}`;
 }
 
 function toText(value: string | number | boolean | object): string {

@@ -34,25 +34,33 @@ export interface RunningServer {
 
 /**
  * Puts the parts together and serves.
- * @throws HeadgateError where the data directory or the port cannot be had.
+ * @throws HeadgateError where the data directory or the port cannot be had; nothing is held then.
  */
-export function startServer(config: Config, logger: Logger): RunningServer {
+export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   for (const warning of warningsOf(config)) logger.warn({ warning }, "settings seldom meant");
   const metrics = createMetrics();
   const { server: serverConfig, streams, publishing: limits, who, topics } = config;
   const authenticator = createAuthenticator(
     who.jwt ? { mode: "jwt", ...who.jwt, ...who } : { mode: "none", ...who },
   );
-  const dataDir = takeDataDir(config.log.dataDir);
+  await using held = new AsyncDisposableStack();
+  const dataDir = held.use(takeDataDir(config.log.dataDir));
   const open = config.kafka ? openKafka : openEmbedded;
   const source = open({ config, dataDir, logger, metrics });
+  held.defer(() => source.close());
   // Where the kernel ends stalled connections the hub need not: see `setSocketOptions`.
-  const hub = new Hub({ ...streams, maxAgeMs: streams.maxConnectionAgeMs, logger, metrics });
+  const hub = held.use(
+    new Hub({ ...streams, maxAgeMs: streams.maxConnectionAgeMs, logger, metrics }),
+  );
+  let isStopping = false;
+  held.defer(() => {
+    isStopping = true;
+  });
   const ready = source.ready.then((opened) => {
+    if (isStopping) return;
     hub.attach(opened);
     logger.info("server is ready");
   });
-  let isStopping = false;
   ready.catch((error: unknown) => {
     if (!isStopping) logger.error({ err: error }, "source could not be opened");
   });
@@ -90,6 +98,7 @@ export function startServer(config: Config, logger: Logger): RunningServer {
   const server = listen({ host, port, tls, context });
   const bound = server.port ?? port;
   if (setSocketOptions(bound, streams.maxStallMs, logger)) hub.leaveStallsToKernel();
+  const everything = held.move();
   return {
     url: server.url.href.replace(/\/$/, ""),
     metrics,
@@ -106,9 +115,7 @@ export function startServer(config: Config, logger: Logger): RunningServer {
       ]);
       await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
       await server.stop(true);
-      hub[Symbol.dispose]();
-      await source.close();
-      dataDir[Symbol.dispose]();
+      await everything.disposeAsync();
     },
   };
 }
