@@ -12,9 +12,9 @@ export function parseJson(text: string, at = "", what = "The body"): unknown {
       typeof value === "number" && context?.source !== undefined ? rawJson(context.source) : value,
     );
   } catch (error) {
-    throw new HeadgateError("invalid-body", `${what} is not JSON (${reasonOf(error)})`, {
-      pointer: at,
-    });
+    // The parser quotes words of the text, which is a payload: no message holds those.
+    const reason = reasonOf(error).replaceAll(/"[^"]*(?:"|$)/g, "…");
+    throw new HeadgateError("invalid-body", `${what} is not JSON (${reason})`, { pointer: at });
   }
 }
 
