@@ -133,7 +133,10 @@ export class Hub implements Disposable {
       index: this.#index,
       groups: () => this.#groups.values(),
       onBehind: (subscriber, point) => {
-        subscriber.group.live.delete(subscriber);
+        const { group } = subscriber;
+        group.live.delete(subscriber);
+        // What the group wrote while it was live was written to it.
+        subscriber.lastWriteMs = Math.max(subscriber.lastWriteMs, group.lastWriteMs);
         readers.start(subscriber, point);
       },
       onTypeLeftOut: () => this.#options.metrics.typesLeftOut.inc(),
