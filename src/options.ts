@@ -9,7 +9,10 @@ type Amount = number | string;
  * the same default. Times end with their unit.
  */
 export interface HeadgateOptions {
-  /** Settings under their names as environment variables. Options win over them. Nothing else of the process's environment is read. */
+  /**
+   * Settings under their names as environment variables. Options win over them; an alias that says
+   * otherwise than an option is refused. Nothing else of the process's environment is read.
+   */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 
   /** 0 picks a free one. */
