@@ -178,9 +178,10 @@ describe.skipIf(!kafkaAvailable() || process.env["KAFKA_BROKERS"] !== undefined)
       await postUntilDone(one, { data: "ready" });
       kafka.pause(1);
       const body = JSON.stringify([1, 2, 3, 4].map(() => ({ data: "x".repeat(250_000) })));
-      const answers = await Promise.all(Array.from({ length: 60 }, () => post(one, body)));
+      const answers = await Promise.all(Array.from({ length: 40 }, () => post(one, body)));
       const refused = answers.filter(({ status }) => status === 429);
-      expect(refused.length).toBeWithin(40, 50);
+      // 16 fit; on a slow machine some are given up on, and make room, before the last has come.
+      expect(refused.length).toBeWithin(10, 25);
       for (const { retryAfter, body: problem } of refused) {
         expect(retryAfter).toBe("1");
         expect(problem).toMatchObject({ type: "/errors/publish-queue-full", mayBeStored: false });
