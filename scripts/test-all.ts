@@ -10,6 +10,7 @@ import { join } from "node:path";
 /** Commands that some tests need, and the Debian packages that bring them. */
 const PACKAGES = [
   { command: "nginx", packages: ["nginx"] },
+  { command: "chromium", packages: ["chromium"] },
   { command: "java", packages: ["default-jdk-headless"] },
   { command: "mvn", packages: ["maven"] },
   { command: "cc", packages: ["gcc", "libc6-dev"] },
