@@ -131,8 +131,11 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
   };
 }
 
-/** Whose idempotency keys the application's own are: no token's `sub` is empty. */
-const OURSELVES = "";
+/**
+ * Whose idempotency keys the application's own are: no token's `sub` has a control character, and
+ * those who have none (the empty one) must not answer the application's publishes with theirs.
+ */
+const OURSELVES = "\n";
 
 function isList<T>(events: T | readonly T[]): events is readonly T[] {
   return Array.isArray(events);

@@ -238,6 +238,22 @@ test("D8 a key is its user's: two users' same key are two events, one user's two
   expect(places.size).toBe(3);
 });
 
+test("D8 the application's own keys are nobody else's: who has no user cannot use them up", async () => {
+  await using guarded = await startJwtServer();
+  const callers: readonly (readonly [LocalServer, Settings])[] = [
+    [server, {}],
+    [guarded, bearer(ALL, { sub: undefined })],
+  ];
+  for (const [{ url, headgate }, headers] of callers) {
+    const idempotencyKey = newKey();
+    await send(url, { data: "a stranger's" }, idempotencyKey, headers);
+    const ours = await headgate.publish({ data: "ours" }, { idempotencyKey });
+    expect(ours).not.toHaveProperty("duplicate");
+    const again = await headgate.publish({ data: "ours" }, { idempotencyKey });
+    expect(again).toEqual({ ...ours, duplicate: true });
+  }
+});
+
 test("D8 keys are remembered over a restart, as long as the events", async () => {
   using directory = temporaryDirectory();
   const settings = { DATA_DIR: directory.path, KAFKA_TOPICS: "events,orders" };
