@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { createHeadgate } from "../src/headgate.ts";
 import type { Explanation } from "../src/hub/explain.ts";
@@ -8,6 +8,8 @@ import { parsePosition } from "../src/log/position.ts";
 import { RawPeer } from "./support/peers.ts";
 import { type LocalServer, startLocalServer, temporaryDirectory } from "./support/server.ts";
 import { hmacToken, SECRET } from "./support/tokens.ts";
+
+setDefaultTimeout(20_000);
 
 const directory = temporaryDirectory();
 const NOW_MS = Date.now();

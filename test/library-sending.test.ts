@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Headgate } from "../src/headgate.ts";
 import { until } from "./support/feed.ts";
 import { RawPeer } from "./support/peers.ts";
 import { type LocalServer, metric, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import { refusal } from "./support/tokens.ts";
+
+setDefaultTimeout(20_000);
 
 let server: LocalServer;
 let headgate: Headgate;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { isUtf8 } from "node:buffer";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -13,6 +13,8 @@ import {
   temporaryDirectory,
 } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+
+setDefaultTimeout(20_000);
 
 const SSE = "text/event-stream";
 const NDJSON = "application/x-ndjson";
@@ -216,7 +218,7 @@ test("A5 A11 A13 any value and any key stay on one line, and are what was writte
         expect(line).not.toHaveProperty("encoding");
       }
     }),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
 });
 

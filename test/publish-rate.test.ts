@@ -1,8 +1,10 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { ALL, bearer, startJwtServer } from "./support/callers.ts";
 import { until } from "./support/feed.ts";
 import { type LocalServer, publish, type Settings, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+
+setDefaultTimeout(20_000);
 
 /** So slow that no test can see an allowance fill: each sender has one event, and then none for a long time. */
 const SLOW: Settings = { SSE_PUBLISH_RATE: "0.01" };
