@@ -208,7 +208,7 @@ const ENDS: readonly (readonly [string, Settings, (server: LocalServer) => Promi
   ],
   [
     "that has reached its age",
-    { SSE_MAX_CONNECTION_AGE: "600", SSE_CLEANUP_INTERVAL: "20" },
+    { SSE_MAX_CONNECTION_AGE: "1000", SSE_CLEANUP_INTERVAL: "20" },
     async (server) => {
       const streams = await Promise.all(Array.from({ length: LIMIT }, () => open(server)));
       await Promise.all(streams.map((stream) => stream.ended()));
@@ -272,7 +272,7 @@ test("E5 C6 a stream whose token expires gives back its slots, in all, of the ad
     SSE_CLEANUP_INTERVAL: "20",
   });
   const grants = { subscribe: ["*"] };
-  const short = { ...SSE, ...bearer(grants, { exp: (Date.now() + 700) / 1000 }) };
+  const short = { ...SSE, ...bearer(grants, { exp: (Date.now() + 1000) / 1000 }) };
   await using expiring = await open(server, "/events", short);
   await expiring.ended();
   expect(expiring.events.at(-1)?.data).toInclude("token-expired");
