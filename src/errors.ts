@@ -58,6 +58,6 @@ export function quote(value: string): string {
 }
 
 /** The same for topics that do not exist and for those that the caller may not read. */
-export function topicNotFound(topic: string): HeadgateError {
-  return new HeadgateError("topic-not-found", `Topic ${quote(topic)} is not served`);
+export function topicNotFound(topic: string, details: ErrorDetails = {}): HeadgateError {
+  return new HeadgateError("topic-not-found", `Topic ${quote(topic)} is not served`, details);
 }

@@ -57,7 +57,7 @@ export interface ServerOptions {
 /** A longer path is not one of ours: it is not even looked at. */
 const MAX_PATH_LENGTH = 2048;
 
-/** Serves HTTP. Every answer but a stream's is bounded by Bun's idle timeout of ten seconds. */
+/** Serves HTTP. */
 export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<undefined> {
   return Bun.serve({
     hostname: host,

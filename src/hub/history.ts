@@ -32,10 +32,11 @@ export function* newestEvents(
 /** Whether an event is the newest of its key, where they are asked in order, newest first. Without a key it is of none. */
 export function onePerKey(): (event: Event) => boolean {
   const seen = new Set<string>();
-  return ({ key, entry }) => {
-    // Topics hold no "~": two topics' keys are never one.
-    const place = `${entry.topic}~${key}`;
-    if (key === undefined || seen.has(place)) return false;
+  return ({ entry: { topic, key } }) => {
+    if (key === null) return false;
+    // Topics hold no "~": two topics' keys are never one. As bytes: keys need not be text.
+    const place = `${topic}~${Buffer.from(key).toString("latin1")}`;
+    if (seen.has(place)) return false;
     seen.add(place);
     return true;
   };

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Encoding } from "../sse/encoding.ts";
 import type { Audience, Event } from "../sse/event.ts";
 
@@ -43,13 +44,17 @@ export function subscriptionKey(subscription: Subscription): string {
   ]);
 }
 
+const NO_BYTES = new Uint8Array();
+
 /** Whether the topics, types and keys match. What is not known of an event (undecodable) matches. */
 export function matchesFilters(subscription: Subscription, event: Event): boolean {
   const { topics, types, keys } = subscription;
   if (!topics.includes(event.entry.topic)) return false;
   if (event.type === undefined) return true;
   if (types && !matchesType(types, event.type)) return false;
-  return !keys || (event.key !== undefined && keys.has(event.key));
+  if (!keys) return true;
+  // A key that is no text, read as one, could be another's: it is none that can be asked for.
+  return event.key !== undefined && keys.has(event.key) && isUtf8(event.entry.key ?? NO_BYTES);
 }
 
 /** Whether a targeted event names this subscriber: its user, its client id, or a channel it joined. */

@@ -54,6 +54,19 @@ describe.skipIf(!kafkaAvailable())("with a broker", () => {
     await publisher.close();
   });
 
+  test("records without a key take turns over each topic's own partitions", async () => {
+    const topics = [uniqueTopic("turns"), uniqueTopic("turns")];
+    for (const topic of topics) await cluster.createTopic(topic, 4);
+    const { publisher } = publisherFor(cluster, { partitions: 4 });
+    const records = Array.from({ length: 8 }, () => topics.map((topic) => record(topic, "x")));
+    const places = await publisher.publish(records.flat());
+    for (const topic of topics) {
+      const partitions = places.filter((place) => place.topic === topic).map((p) => p.partition);
+      expect(partitions.toSorted()).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    }
+    await publisher.close();
+  });
+
   test("keys, headers that repeat and tombstones arrive as they were", async () => {
     const topic = uniqueTopic("headers");
     await cluster.createTopic(topic, 1);

@@ -48,7 +48,8 @@ export class KafkaPublisher implements Publisher {
   readonly #open = new Set<Promise<unknown>>();
   #isAssigning = false;
   #waitingBytes = 0;
-  #keyless = 0;
+  /** By topic, how many records without a key it was given. */
+  readonly #keyless = new Map<string, number>();
   #isClosed = false;
 
   constructor(options: KafkaPublisherOptions) {
@@ -141,8 +142,9 @@ export class KafkaPublisher implements Publisher {
     // What is published again under its idempotency key must meet the first in one partition.
     const mark = markTextOf(headers);
     if (mark !== undefined) return partitionOfKey(Buffer.from(parseMark(mark).digest), partitions);
-    this.#keyless = (this.#keyless + 1) % Number.MAX_SAFE_INTEGER;
-    return this.#keyless % partitions;
+    const turn = this.#keyless.get(topic) ?? 0;
+    this.#keyless.set(topic, (turn + 1) % Number.MAX_SAFE_INTEGER);
+    return turn % partitions;
   }
 
   #lane(topic: string, partition: number): PartitionLane {

@@ -38,7 +38,8 @@ export function checkTopic(topic: string, place: Place, context: PublishContext)
     const reason = `${quote(topic)} is not among those that you may publish to`;
     throw refusal("forbidden", place, reason);
   }
-  if (!context.topics.includes(topic)) throw topicNotFound(topic);
+  if (context.topics.includes(topic)) return;
+  throw topicNotFound(topic, place.pointer === undefined ? {} : { pointer: place.pointer });
 }
 
 /** @throws HeadgateError `invalid-event` for a type that no subscriber could be shown. */

@@ -123,9 +123,8 @@ export function toRecord(event: unknown, at: string, context: PublishContext): O
   const parsed = publishedEventSchema.safeParse(event);
   if (!parsed.success) throw invalidEvent(parsed.error, at);
   const { topic = context.defaultTopic, type, key = null, data, headers = {}, to } = parsed.data;
-  if (data === undefined) {
-    throw new HeadgateError("invalid-body", "The event has no data", { pointer: `${at}/data` });
-  }
+  // From code, where `undefined` can be said; in JSON the schema has found it missing.
+  if (data === undefined) throw noData(at);
   checkTopic(topic, { what: "The topic", pointer: `${at}/topic` }, context);
   if (type !== undefined) checkType(type, { what: "The type", pointer: `${at}/type` });
   if (key !== null) checkText(key, { what: "The key", pointer: `${at}/key` });
@@ -170,9 +169,14 @@ function targetHeaders(to: PublishTargets, at: string, context: PublishContext):
   });
 }
 
+function noData(at: string): HeadgateError {
+  return new HeadgateError("invalid-body", "The event has no data", { pointer: `${at}/data` });
+}
+
 function invalidEvent(error: z.ZodError, at: string): HeadgateError {
   const [issue] = error.issues;
   const path = [...(issue?.path ?? [])];
+  if (issue?.code === "invalid_type" && path.length === 1 && path[0] === "data") return noData(at);
   let reason = issue?.message ?? "not an event";
   if (issue?.code === "unrecognized_keys") {
     // Its message lists all of them, which may be as many as a body holds.
