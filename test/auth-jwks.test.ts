@@ -1,9 +1,12 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { startJwtServer, statusOf } from "./support/callers.ts";
 import { until } from "./support/feed.ts";
 import { type LocalServer, publish, type Settings } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import { makeKeyPair, sign, signText } from "./support/tokens.ts";
+
+// They wait for a second each: on a busy machine together with others.
+setDefaultTimeout(30_000);
 
 const AUDIENCE = "headgate-tests";
 const first = makeKeyPair("ES256");
