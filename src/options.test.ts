@@ -195,3 +195,12 @@ describe("the library's options", () => {
     }
   });
 });
+
+test.each([["topics"], ["kafkaBrokers"]])("an empty list of %s is refused", (option) => {
+  expect(() => parseConfig(toEnvironment({ [option]: [] }))).toThrow("expected no empty item");
+});
+
+test("an empty list of what may be none is none", () => {
+  const config = parseConfig(toEnvironment({ allowedHosts: [], trustedProxies: [] }));
+  expect(config.server).toMatchObject({ allowedHosts: [], trustedProxies: [] });
+});

@@ -150,7 +150,7 @@ export function toEnvironment({
   for (const [option, value] of Object.entries(options)) {
     // What is passed without types may be null: it is left out too.
     if (value === undefined || value === null) continue;
-    variables[variableOf(option)] = toText(value);
+    variables[variableOf(option)] = toText(value, NEVER_EMPTY.has(option));
   }
   return variables;
 }
@@ -161,7 +161,10 @@ function variableOf(option: string): string {
   return (Object.hasOwn(known, option) ? known[option] : undefined) ?? `SSE_${option}`;
 }
 
-function toText(value: string | number | boolean | object): string {
-  if (Array.isArray(value)) return value.join(",");
+/** An empty list of these is a mistake, and must not mean what leaving it out means. */
+const NEVER_EMPTY = new Set(["topics", "kafkaBrokers"]);
+
+function toText(value: string | number | boolean | object, isNeverEmpty: boolean): string {
+  if (Array.isArray(value)) return value.length === 0 && isNeverEmpty ? "," : value.join(",");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

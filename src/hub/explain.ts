@@ -50,7 +50,7 @@ export async function explainStart(
   });
   const { headSeq } = source.log;
   const point = readingPoint(source, start, reader.subscription, headSeq);
-  const replay = await turns.run(measure(source, point, reader, headSeq));
+  const replay = await turns.run(measure(source, point, reader, headSeq), signal);
   return { id: formatPosition(position), resumed: start.isResumed, topics, replay };
 }
 

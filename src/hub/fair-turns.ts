@@ -20,11 +20,15 @@ export class FairTurns {
     this.#next ??= setImmediate(() => this.#run());
   }
 
-  /** Runs a generator to its end, a `yield` at a time; rejects with what it throws. */
-  run<T>(work: Generator<void, T, void>): Promise<T> {
+  /**
+   * Runs a generator to its end, a `yield` at a time; rejects with what it throws, or once nobody
+   * waits for it any more.
+   */
+  run<T>(work: Generator<void, T, void>, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       this.add(() => {
         try {
+          signal.throwIfAborted();
           const { done, value } = work.next();
           if (done) resolve(value);
           return !done;

@@ -258,3 +258,14 @@ test("what arrives within SSE_FLUSH_INTERVAL leaves in one write", async () => {
   await peer.until(() => peer.named("x").length === 5);
   expect(peer.writes).toHaveLength(writes + 1);
 });
+
+test("a stream that ends before its start is known has connection first and close last, without an id", async () => {
+  using bench = new HubBench();
+  const peer = bench.subscribe();
+  if (peer.subscriber) bench.hub.close(peer.subscriber, "shutdown");
+  await peer.until(() => peer.ending === "end");
+  expect(peer.events.map(({ event, id }) => [event, id])).toEqual([
+    ["connection", undefined],
+    ["close", undefined],
+  ]);
+});

@@ -4,12 +4,13 @@ import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { encodeRetry, encodeSystem } from "../sse/encoding.ts";
 import { type Connections, describeConnections } from "./connections.ts";
+import { drainStreams } from "./drain.ts";
 import { type Explanation, explainStart } from "./explain.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { FanOut } from "./fan-out.ts";
 import { Group } from "./group.ts";
 import { GroupIndex } from "./group-index.ts";
-import { openStream } from "./opening.ts";
+import { connectionFrame, openStream } from "./opening.ts";
 import type { Reader } from "./page.ts";
 import { Readers } from "./readers.ts";
 import { countReceivers } from "./receivers.ts";
@@ -54,9 +55,6 @@ export interface SubscribeRequest {
   /** Called once, however the stream ends. */
   readonly onEnded: (reason: EndReason) => void;
 }
-
-/** Streams close over this part of the grace; the rest is for those that take their time. */
-const DRAIN_SPREAD = 0.7;
 
 /** How long an explanation may take: a position ahead of Kafka's end needs two answers 5 s apart. */
 const EXPLAIN_MS = 8000;
@@ -213,10 +211,10 @@ export class Hub implements Disposable {
   }
 
   /** @throws HeadgateError `not-ready` as long as nobody can tell. */
-  async explain(request: StartRequest, reader: Reader): Promise<Explanation> {
+  async explain(request: StartRequest, reader: Reader, isGone: AbortSignal): Promise<Explanation> {
     const source = this.#source;
     if (!source) throw notReady();
-    const signal = AbortSignal.timeout(EXPLAIN_MS);
+    const signal = AbortSignal.any([isGone, AbortSignal.timeout(EXPLAIN_MS)]);
     return explainStart(request, reader, { source, turns: this.#turns, signal }).catch(
       (error: unknown) => {
         throw signal.aborted ? notReady() : error;
@@ -235,23 +233,14 @@ export class Hub implements Disposable {
   }
 
   /** Closes every stream, jittered over the grace so that they do not all come back at once; resolves when all are gone. */
-  async drain(graceMs: number): Promise<void> {
+  drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
-    const gone = Promise.withResolvers<void>();
-    const timers = [...this.#subscribers].map((subscriber) =>
-      setTimeout(() => this.close(subscriber, "shutdown"), this.#random() * graceMs * DRAIN_SPREAD),
-    );
-    timers.push(
-      setInterval(() => {
-        if (this.size === 0) gone.resolve();
-      }, 20),
-      setTimeout(() => {
-        for (const subscriber of this.#subscribers) this.#cut(subscriber, "shutdown");
-        gone.resolve();
-      }, graceMs),
-    );
-    await gone.promise;
-    for (const timer of timers) clearTimeout(timer);
+    return drainStreams(this.#subscribers, {
+      graceMs,
+      random: this.#random,
+      close: (subscriber) => this.close(subscriber, "shutdown"),
+      cut: (subscriber) => this.#cut(subscriber, "shutdown"),
+    });
   }
 
   [Symbol.dispose](): void {
@@ -349,7 +338,9 @@ export class Hub implements Disposable {
     const { encoding } = subscriber.subscription;
     const retry = encodeRetry(encoding, this.#jitter(this.#options.retryMs));
     const frame = encodeSystem(encoding, "close", JSON.stringify(closing), this.#id(subscriber));
-    subscriber.write(Buffer.concat([retry, frame]), performance.now());
+    // It may end before its start is known: `connection` comes first all the same.
+    const greeting = subscriber.isGreeted ? [] : [connectionFrame(subscriber, false, undefined)];
+    subscriber.write(Buffer.concat([...greeting, retry, frame]), performance.now());
     this.#remove(subscriber, closing.reason);
     subscriber.sink.end();
   }

@@ -102,7 +102,8 @@ function isTrimmed(log: EventLog, position: Position): boolean {
   });
 }
 
-function connectionFrame(
+/** The first event of every stream; without an id where a reset may follow, or no position is known. */
+export function connectionFrame(
   { identity, subscription }: Subscriber,
   resumed: boolean,
   id: string | undefined,

@@ -119,16 +119,16 @@ async function requested(
   reader: Reader,
   context: StartContext,
 ): Promise<Beginning> {
-  const { log, turns } = context;
+  const { log, turns, signal } = context;
   if (recent !== undefined && recent > 0) {
     const narrowed = { ...reader, subscription: { ...reader.subscription, topics } };
-    return turns.run(beginningOfRecent(log, narrowed, recent, per));
+    return turns.run(beginningOfRecent(log, narrowed, recent, per), signal);
   }
   const position =
     since === "earliest"
       ? earliestPosition(log, topics)
       : typeof since === "number"
-        ? await turns.run(positionSince(log, topics, since))
+        ? await turns.run(positionSince(log, topics, since), signal)
         : await latest(topics, context);
   return { position, picks: undefined };
 }

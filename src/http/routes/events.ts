@@ -25,7 +25,9 @@ export const explainRoute: Route = {
   methods: {
     GET: async (context, route) => {
       const { subscription, start, identity } = readStreamRequest(context, route, undefined);
-      return json(await context.hub.explain(start, { subscription, identity }));
+      return json(
+        await context.hub.explain(start, { subscription, identity }, route.request.signal),
+      );
     },
   },
 };

@@ -48,7 +48,7 @@ export const recentRoute: Route = {
         envelopes.push(envelope);
         return envelopes.length < limit ? "more" : "enough";
       });
-      await context.hub.turns.run(search);
+      await context.hub.turns.run(search, request.signal);
       return raw(`{"events":[${envelopes.join(",")}],"truncated":${truncated}}`);
     },
   },
