@@ -163,7 +163,7 @@ test("a proxy that is trusted counts addresses, and makes no request local", asy
 });
 
 test("headers that are no proxy's leave a request local", async () => {
-  await expectRights(loopback, { Forward: "1", "X-Forwarded": "1", Origin: "null" }, LOCAL);
+  await expectRights(loopback, { Forward: "1", "X-Forwarded": "1" }, LOCAL);
 });
 
 test("ALLOW_ANONYMOUS_PUBLISH allows publishing from anywhere, and not naming oneself", async () => {
@@ -209,4 +209,17 @@ test("C13 an IPv6 loopback bind is local for IPv6 peers", async () => {
   expect((await publish(url, { data: 1 })).status).toBe(200);
   expect((await publish(url, { data: 1 }, { Host: "attacker.example" })).status).toBe(403);
   expect((await publish(url, { data: 1 }, { Via: "1.1 proxy" })).status).toBe(403);
+});
+
+test("C13 C14 a page of another machine may read where SSE_CORS_ORIGIN is *, and is nobody of this machine", async () => {
+  await using open = await startLocalServer({ SSE_CORS_ORIGIN: "*" });
+  await using listing = await startLocalServer({ SSE_CORS_ORIGIN: "https://app.example" });
+  for (const origin of ["https://evil.example", "null", "http://localhost.evil.example"]) {
+    await expectRights(open, { Origin: origin }, REMOTE);
+    await expectRights(listing, { Origin: origin }, REMOTE);
+  }
+  for (const origin of ["http://localhost:5173", "http://127.0.0.1:8080", "http://[::1]:8080"]) {
+    await expectRights(open, { Origin: origin }, LOCAL);
+  }
+  await expectRights(listing, { Origin: "https://app.example" }, LOCAL);
 });

@@ -2,7 +2,7 @@ import type { Principal } from "../auth/principal.ts";
 import { HeadgateError, quote } from "../errors.ts";
 import { clientAddress } from "./client-address.ts";
 import { type HttpContext, json, type Route, type RouteRequest } from "./context.ts";
-import { checkHost, isLocal } from "./loopback.ts";
+import { checkHost, isLocal, isLoopbackHost } from "./loopback.ts";
 import { problemResponse } from "./problem.ts";
 import { eventsRoute, explainRoute, streamRoute } from "./routes/events.ts";
 import { healthRoute, livezRoute, readyzRoute } from "./routes/health.ts";
@@ -143,7 +143,7 @@ const ANYBODY: Principal = {
 };
 
 function authenticate(
-  { authenticator, bindHost }: HttpContext,
+  { authenticator, bindHost, cors }: HttpContext,
   request: Request,
   server: Bun.Server<undefined>,
   { access }: Route,
@@ -153,8 +153,21 @@ function authenticate(
   return authenticator.authenticate({
     headers,
     url,
-    isLocal: () => isLocal({ bindHost, peer: server.requestIP(request)?.address, headers }),
+    isLocal: () =>
+      isLocal({ bindHost, peer: server.requestIP(request)?.address, headers }) &&
+      !isForeignPage(request, cors),
   });
+}
+
+/**
+ * Whether some web page has a browser on this machine ask, one that is neither of this machine nor
+ * listed: it may read where SSE_CORS_ORIGIN is `*`, but it is not somebody who sits here.
+ */
+function isForeignPage(request: Request, cors: HttpContext["cors"]): boolean {
+  const origin = request.headers.get("origin");
+  if (origin === null) return false;
+  if (URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname)) return false;
+  return !cors.isOriginAllowed(request, request.headers.get("host"));
 }
 
 /** @throws HeadgateError `forbidden`. */
