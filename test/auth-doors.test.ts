@@ -14,6 +14,7 @@ import {
 } from "./support/doors.ts";
 import { type LocalServer, publish } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { runs } from "./support/effort.ts";
 
 setDefaultTimeout(60_000);
 
@@ -199,7 +200,7 @@ test("targeted events come through every door to those whom they name, and to no
         for (const stream of streams) await stream.subscriber.cut();
       },
     ),
-    { numRuns: 10, includeErrorInReport: true },
+    { numRuns: runs(10), includeErrorInReport: true },
   );
 });
 

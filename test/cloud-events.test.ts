@@ -5,6 +5,7 @@ import type { Coordinates, OutgoingRecord } from "../src/log/publisher.ts";
 import { type RecordServer, startRecordServer } from "./support/record-server.ts";
 import { type LocalServer, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { runs } from "./support/effort.ts";
 
 /** Sends a message to where publishes are read. */
 function post(url: string, { headers, body }: Message): Promise<Response> {
@@ -134,7 +135,7 @@ describe("the CloudEvents SDK", () => {
           data: JSON.parse(JSON.stringify(given.data)),
         });
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 });

@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { runs } from "./support/effort.ts";
 import { until } from "./support/feed.ts";
 import { publish, startServer, temporaryDirectory } from "./support/server.ts";
 import { type SeenEvent, TestSubscriber } from "./support/subscriber.ts";
@@ -11,7 +12,7 @@ interface Coordinates {
   readonly offset: number;
 }
 
-const ROUNDS = 20;
+const ROUNDS = runs(20);
 const isLong = process.env["CI"] !== undefined || process.env["LONG"] === "1";
 
 // Side by side: the quiet streams only wait.

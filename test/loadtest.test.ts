@@ -9,6 +9,7 @@ import {
   startFloor,
 } from "../loadtest/programs.ts";
 import type { Phase } from "../loadtest/programs.ts";
+import { isQuick } from "./support/effort.ts";
 
 const HEAD =
   "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -26,7 +27,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-describe.skipIf(!canBuildPrograms())("the load programs", () => {
+describe.skipIf(isQuick || !canBuildPrograms())("the load programs", () => {
   beforeAll(buildPrograms);
 
   test("50 subscribers read the floor program's events for two seconds without a gap", async () => {

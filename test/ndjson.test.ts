@@ -13,6 +13,7 @@ import {
   temporaryDirectory,
 } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { runs } from "./support/effort.ts";
 
 setDefaultTimeout(20_000);
 
@@ -218,7 +219,7 @@ test("A5 A11 A13 any value and any key stay on one line, and are what was writte
         expect(line).not.toHaveProperty("encoding");
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });
 

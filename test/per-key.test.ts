@@ -5,6 +5,7 @@ import { type Line, LineReader } from "./support/line-reader.ts";
 import { RawPeer } from "./support/peers.ts";
 import { publish, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { runs } from "./support/effort.ts";
 
 setDefaultTimeout(20_000);
 
@@ -170,7 +171,7 @@ test("recent=N with per=key begins with the newest of each key, and every id of 
         expect(resumed.records.map(placeOf)).toEqual(model.seen(asked, from));
       },
     ),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
 });
 
@@ -198,7 +199,7 @@ test("/events/recent with per=key lists the newest of each key, newest first", a
         expect(answer.truncated).toBe(false);
       },
     ),
-    { numRuns: 25 },
+    { numRuns: runs(25) },
   );
 });
 

@@ -11,7 +11,7 @@ import { TestSubscriber } from "./support/subscriber.ts";
 setDefaultTimeout(30_000);
 
 test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and each open one ends after a whole event", async () => {
-  await using server = await startServer({ SHUTDOWN_GRACE: "2000" });
+  await using server = await startServer({ SHUTDOWN_GRACE: "4000" });
   const peers = await Promise.all(
     Array.from({ length: 300 }, () => RawPeer.subscribe(server.port)),
   );
@@ -30,7 +30,7 @@ test.concurrent("G1 at SIGTERM readiness goes first, new streams are shed, and e
   expect(refused.status).toBe(503);
   expect(await refused.json()).toMatchObject({ type: "/errors/shutting-down" });
   expect(await server.exited).toBe(0);
-  expect(performance.now() - startedMs).toBeLessThan(2500);
+  expect(performance.now() - startedMs).toBeLessThan(5000);
   const closedMs: number[] = [];
   for (const { stream, body } of peers) {
     await stream.ended();
@@ -74,7 +74,7 @@ test.concurrent("G1 a stalled stream does not hold the end beyond the grace", as
 
 test.concurrent("G3 what was acknowledged while the server stopped is there when it is back", async () => {
   using directory = temporaryDirectory();
-  const settings = { DATA_DIR: directory.path, SHUTDOWN_GRACE: "1000" };
+  const settings = { DATA_DIR: directory.path, SHUTDOWN_GRACE: "300" };
   const acknowledged: string[] = [];
   await using server = await startServer(settings);
   const stopped = new AbortController();

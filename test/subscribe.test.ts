@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { RawPeer } from "./support/peers.ts";
 import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
+import { runs } from "./support/effort.ts";
 
 let server: LocalServer;
 /** A position that is good. */
@@ -119,7 +120,7 @@ test("B2 B5 no text as an id makes anything but a stream that tells of a reset",
       await using subscriber = await TestSubscriber.live(server.url, target);
       expect(resetOf(subscriber)?.reason).toBe("malformed");
     }),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
 });
 

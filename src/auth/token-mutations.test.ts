@@ -12,6 +12,7 @@ import {
 } from "../../test/support/tokens.ts";
 import { createAuthenticator } from "./authenticator.ts";
 import type { JwtSettings } from "./jwt.ts";
+import { runs } from "../../test/support/effort.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".split("");
 
@@ -115,7 +116,7 @@ test.each(KINDS)(
         expect(code).toBe("unauthorized");
         expect(message).not.toContain(good.slice(10, 20));
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   },
 );

@@ -11,6 +11,7 @@ import type { LogEntry, RecordEntry } from "./entry.ts";
 import { EventLog } from "./event-log.ts";
 import type { Position } from "./position.ts";
 import type { StoredEntry } from "./stored-entry.ts";
+import { runs } from "../../test/support/effort.ts";
 
 const directories: string[] = [];
 afterEach(() => {
@@ -132,7 +133,7 @@ describe("the log", () => {
           }
         },
       ),
-      { numRuns: 15 },
+      { numRuns: runs(15) },
     );
   });
 

@@ -5,6 +5,7 @@ import type { RecordEntry } from "../log/entry.ts";
 import { placeEntry } from "../log/stored-entry.ts";
 import { toEvent } from "./event.ts";
 import { encodeBody, retryFrame, systemFrame } from "./frame.ts";
+import { runs } from "../../test/support/effort.ts";
 
 /** The bytes of a record's frame, without its id line. */
 function frameOf(record: Partial<RecordEntry>, envelope = false): string {
@@ -72,7 +73,7 @@ test("A5 A6 A7 A8 any text comes back from a client's parser, with its line ends
       expect(event?.event).toBeUndefined();
       expect(more).toEqual([]);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -95,7 +96,7 @@ test("A11 any bytes become a frame of valid UTF-8 from which they can be had aga
             );
       expect(back.equals(expected)).toBe(true);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -124,7 +125,7 @@ test("A5 A20 an envelope is one line of JSON with the record in it, whatever the
       if (envelope.encoding === "base64") expect(envelope.payload).toBe(base64);
       else expect(envelope.payload).toEqual(value && shownAs(Buffer.from(value).toString()));
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

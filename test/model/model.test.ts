@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Instance, type Truth } from "./world.ts";
+import { runs } from "../support/effort.ts";
 
 type Action =
   | { kind: "produce" | "lose"; topic: number; partition: number; count: number }
@@ -43,7 +44,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 ) as fc.Arbitrary<Action>;
 
 /** How many times `bun test` runs the model; MODEL_RUNS makes it more. */
-const RUNS = Number(Bun.env["MODEL_RUNS"] ?? 150);
+const RUNS = Number(Bun.env["MODEL_RUNS"] ?? runs(150));
 
 test("B7 B9 B10 F5 F6 F7 F19 F20 a client gets each matching event once and in order, or is told truly that it cannot, over any instances", async () => {
   await fc.assert(

@@ -1,8 +1,10 @@
 import { type Browser, chromium, type Page } from "playwright-core";
+import { isQuick } from "./effort.ts";
 import type { Settings } from "./server.ts";
 
 /** Whether tests can have a Chromium. With CI set it throws instead of saying no: nothing is skipped there. */
 export function chromiumAvailable(): boolean {
+  if (isQuick) return false;
   const isAvailable = Bun.which("chromium") !== null;
   if (!isAvailable && process.env["CI"] !== undefined) {
     throw new Error("Tests in a browser need the command chromium");

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { isQuick } from "./effort.ts";
 
 const JARS = process.env["KAFKA_LIBS"] ?? join(homedir(), ".cache", "headgate-kafka-4.3.1");
 const POM = join(import.meta.dir, "kafka-pom.xml");
@@ -18,6 +19,7 @@ export interface NodePorts {
 
 /** Whether a broker can be started here: Java, and the jars or the means to fetch them. */
 export function canRunKafka(): boolean {
+  if (isQuick) return false;
   return Bun.which("java") !== null && (hasJars() || Bun.which("mvn") !== null);
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Admin } from "kafkajs";
 import { createKafka } from "../../src/kafka/client.ts";
 import { createLogger } from "../../src/logger.ts";
+import { isQuick } from "./effort.ts";
 import { canRunKafka, fetchJars, freePort, KafkaNode, watchOver } from "./kafka-node.ts";
 import type { NodePorts } from "./kafka-node.ts";
 
@@ -39,6 +40,7 @@ export interface KafkaOptions {
 
 /** Whether tests can have a Kafka. With CI set it throws instead of saying no: nothing is skipped there. */
 export function kafkaAvailable(): boolean {
+  if (isQuick) return false;
   const available = process.env["KAFKA_BROKERS"] !== undefined || canRunKafka();
   if (!available && process.env["CI"] !== undefined) {
     throw new Error("Kafka tests need KAFKA_BROKERS, or java (17 or later) and mvn");
