@@ -1,3 +1,4 @@
+import { Arrivals, openStream } from "./arrivals.ts";
 import type { Settings } from "./server.ts";
 
 /** A line of a JSON lines stream: a record's envelope with its id, or a system event. */
@@ -21,7 +22,7 @@ export class LineReader implements AsyncDisposable {
   failure: unknown;
   readonly #abort: AbortController;
   readonly #done: Promise<void>;
-  readonly #waiting = new Set<() => void>();
+  readonly #arrivals = new Arrivals();
 
   private constructor(response: Response, abort: AbortController) {
     this.response = response;
@@ -35,14 +36,10 @@ export class LineReader implements AsyncDisposable {
     target = "/events",
     { headers = {}, lastEventId }: { headers?: Settings; lastEventId?: string } = {},
   ): Promise<LineReader> {
-    const abort = new AbortController();
-    const response = await fetch(`${url}${target}`, {
-      signal: abort.signal,
-      headers: {
-        Accept: "application/x-ndjson",
-        ...(lastEventId !== undefined && { "Last-Event-ID": lastEventId }),
-        ...headers,
-      },
+    const { response, abort } = await openStream(`${url}${target}`, {
+      accept: "application/x-ndjson",
+      headers,
+      lastEventId,
     });
     return new LineReader(response, abort);
   }
@@ -69,21 +66,7 @@ export class LineReader implements AsyncDisposable {
 
   /** Resolves when the condition holds, which is looked at after every piece that comes. */
   until(isTrue: () => boolean): Promise<void> {
-    if (isTrue()) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!isTrue()) return;
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#waiting.delete(look);
-        const seen = this.texts.slice(-5).join(" | ").slice(0, 1000);
-        reject(new Error(`${String(isTrue)} not so in time; last: ${seen}`));
-      }, 10_000);
-      this.#waiting.add(look);
-    });
+    return this.#arrivals.until(isTrue, { describe: () => this.texts.slice(-5) });
   }
 
   /** The first system event of this name, once it is there. */
@@ -122,12 +105,12 @@ export class LineReader implements AsyncDisposable {
           // The cast holds where it is an object, which the tests say of every line.
           this.lines.push(JSON.parse(text) as Line);
         }
-        for (const look of this.#waiting) look();
+        this.#arrivals.note();
       }
     } catch (error) {
       this.failure = error;
     }
     this.isEnded = true;
-    for (const look of this.#waiting) look();
+    this.#arrivals.note();
   }
 }

@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { Arrivals, openStream } from "./arrivals.ts";
 import type { Settings } from "./server.ts";
 
 /** An event as a client of the standard sees it. */
@@ -24,7 +25,7 @@ export class EventReader {
   lastEventId = "";
   isEnded = false;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true });
-  readonly #waiting = new Set<() => void>();
+  readonly #arrivals = new Arrivals();
   readonly #parser = createParser({
     onEvent: ({ event = "message", data, id }) => {
       this.lastEventId = id ?? this.lastEventId;
@@ -38,12 +39,12 @@ export class EventReader {
   /** @throws TypeError where a byte sequence that is not UTF-8 is on the wire. */
   feed(bytes: Uint8Array): void {
     this.#parser.feed(this.#decoder.decode(bytes, { stream: true }));
-    this.#wake();
+    this.#arrivals.note();
   }
 
   end(): void {
     this.isEnded = true;
-    this.#wake();
+    this.#arrivals.note();
   }
 
   /** Events that are records. */
@@ -57,24 +58,9 @@ export class EventReader {
 
   /** Resolves when the condition holds, which is looked at after every piece that comes. */
   until(isTrue: () => boolean, { deadlineMs = 10_000 } = {}): Promise<void> {
-    if (isTrue()) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!isTrue()) return;
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#waiting.delete(look);
-        const seen = this.events.slice(-5).map(({ event, data }) => `${event} ${data}`);
-        reject(
-          new Error(
-            `${String(isTrue)} not so within ${deadlineMs} ms; last: ${seen.join(" | ").slice(0, 1000)}`,
-          ),
-        );
-      }, deadlineMs);
-      this.#waiting.add(look);
+    return this.#arrivals.until(isTrue, {
+      deadlineMs,
+      describe: () => this.events.slice(-5).map(({ event, data }) => `${event} ${data}`),
     });
   }
 
@@ -97,10 +83,6 @@ export class EventReader {
 
   ended(options?: { deadlineMs?: number }): Promise<void> {
     return this.until(() => this.isEnded, options);
-  }
-
-  #wake(): void {
-    for (const look of this.#waiting) look();
   }
 }
 
@@ -125,14 +107,10 @@ export class TestSubscriber extends EventReader implements AsyncDisposable {
     target = "/events",
     { headers = {}, lastEventId }: { headers?: Settings; lastEventId?: string } = {},
   ): Promise<TestSubscriber> {
-    const abort = new AbortController();
-    const response = await fetch(`${url}${target}`, {
-      signal: abort.signal,
-      headers: {
-        Accept: "text/event-stream",
-        ...(lastEventId !== undefined && { "Last-Event-ID": lastEventId }),
-        ...headers,
-      },
+    const { response, abort } = await openStream(`${url}${target}`, {
+      accept: "text/event-stream",
+      headers,
+      lastEventId,
     });
     return new TestSubscriber(response, abort);
   }
