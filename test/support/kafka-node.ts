@@ -133,8 +133,17 @@ export class KafkaNode {
     }
   }
 
-  signal(signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): void {
+  signal(signal: "SIGKILL" | "SIGTERM" | "SIGCONT"): void {
     this.#process?.kill(signal);
+  }
+
+  /** SIGSTOP. Its threads stop one by one: after this none of them answers any more. */
+  pause(): void {
+    const pid = this.#process?.pid;
+    if (pid === undefined) return;
+    this.#process?.kill("SIGSTOP");
+    const deadline = performance.now() + 1000;
+    while (!isStopped(pid) && performance.now() < deadline) Bun.sleepSync(1);
   }
 
   /** Resolves when the process is gone. */
@@ -238,6 +247,19 @@ async function accepts(port: number): Promise<boolean> {
     socket.end();
     return true;
   } catch {
+    return false;
+  }
+}
+
+/** Whether every thread of a process stands still, as Linux tells it; elsewhere nobody does. */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    return readdirSync(tasks).every((task) =>
+      /^State:\s+T/m.test(readFileSync(join(tasks, task, "status"), "utf8")),
+    );
+  } catch {
+    // One of them has ended meanwhile.
     return false;
   }
 }

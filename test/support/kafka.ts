@@ -124,7 +124,7 @@ function cluster(
     external: members.length === 0,
     kill: (node) => end(node, "SIGKILL"),
     stop1: (node) => end(node, "SIGTERM"),
-    pause: (node) => member(node).signal("SIGSTOP"),
+    pause: (node) => member(node).pause(),
     resume: (node) => member(node).signal("SIGCONT"),
     start: (node) => member(node).start(),
     dataDir: (node) => member(node).dataDir,
