@@ -92,12 +92,7 @@ export const VARIABLES = {
   ),
   SSE_ENABLE_LOGGING: given("server", "false is LOG_LEVEL=silent.", "true", value.flag),
   ENABLE_SSE_SERVER: given("server", "false: start, say so, exit 0.", "true", value.flag),
-  SSE_CONSOLE: planned(
-    "server",
-    "The live console at /. This version has none either way.",
-    "true",
-    ["true", "false"],
-  ),
+  SSE_CONSOLE: given("server", "The live console at /, for browsers.", "true", value.flag),
 
   KAFKA_BROKERS: optional(
     "Kafka",
@@ -317,14 +312,28 @@ export const VARIABLES = {
     value.flag,
   ),
 
-  SSE_UPDATE_INTERVAL: planned("watching", "Milliseconds between two dashboard updates.", "5000"),
-  SSE_DASHBOARD_TOPIC: planned("watching", "Topic whose records are the dashboard's sections."),
-  SSE_SANITIZE_DATA: planned(
+  SSE_UPDATE_INTERVAL: given(
+    "watching",
+    "Milliseconds between two updates of /stream/dashboard.",
+    "5000",
+    value.milliseconds(100),
+  ),
+  SSE_DASHBOARD_TOPIC: optional(
+    "watching",
+    "Topic whose records are sections of the dashboard: the key names the section, the value is its JSON. It is read beside KAFKA_TOPICS, and served only where it is one of them.",
+    value.topic,
+  ),
+  SSE_SANITIZE_DATA: given(
     "watching",
     "No hosts, groups and users on the dashboard and the status.",
     "true",
+    value.flag,
   ),
-  AGGREGATE_FIELDS: planned("watching", "Comma list of numeric JSON paths to aggregate."),
+  AGGREGATE_FIELDS: optional(
+    "watching",
+    "Comma list of up to 16 paths of numbers in events' JSON, such as payload.times, whose minimum, maximum, mean and quantiles are kept.",
+    value.jsonPaths,
+  ),
 } as const satisfies Record<string, Variable<unknown>>;
 
 export type VariableName = keyof typeof VARIABLES;

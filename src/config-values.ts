@@ -90,13 +90,30 @@ function commaList(check: (item: string) => string | undefined): Value<string[]>
 }
 
 /** Kafka topics that may be served. */
-export const topics = commaList((name) => {
+export const topics = commaList(topicFault);
+
+export const topic: Value<string> = z.string().superRefine((name, context) => {
+  const fault = topicFault(name);
+  if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
+});
+
+function topicFault(name: string): string | undefined {
   // Kafka's own rule (org.apache.kafka.common.internals.Topic).
   if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === "." || name === "..") {
     return "expected topic names of 1 to 249 characters of A-Z a-z 0-9 . _ -, neither . nor ..";
   }
   return name.startsWith("__") ? "expected no internal topics (__…)" : undefined;
-});
+}
+
+/** Each costs a sketch in each of 240 steps. */
+const MAX_PATHS = 16;
+
+/** Names of members (or indexes of items) from a JSON document's top down, with dots between them. */
+export const jsonPaths = commaList((path) =>
+  /^[\w$-]{1,64}(?:\.[\w$-]{1,64}){0,7}$/.test(path)
+    ? undefined
+    : "expected paths of 1 to 8 names with dots between them, such as payload.times",
+).refine((paths) => paths.length <= MAX_PATHS, `expected at most ${MAX_PATHS} paths`);
 
 /** `host:port` of Kafka brokers. kafkajs splits at the first colon, so an IPv6 address needs a name. */
 export const brokers = commaList((broker) => {

@@ -31,9 +31,11 @@ describe("configuration", () => {
         tls: undefined,
         shutdownGraceMs: 10_000,
         logLevel: "info",
+        hasConsole: true,
       },
       kafka: undefined,
       topics: ["events"],
+      heldTopics: ["events"],
       log: { dataDir: "./data", retentionMs: 86_400_000, maxBytes: 2 ** 30 },
       streams: {
         defaultTopic: "events",
@@ -53,6 +55,12 @@ describe("configuration", () => {
         allowAnonymousUsers: false,
         allowQueryToken: false,
         jwt: undefined,
+      },
+      watching: {
+        updateIntervalMs: 5000,
+        dashboardTopic: undefined,
+        isSanitized: true,
+        fields: [],
       },
     });
   });
@@ -364,22 +372,39 @@ describe("who may do what", () => {
 describe("settings that are not supported yet", () => {
   test.each([
     ["WORKERS", "2"],
-    ["SSE_UPDATE_INTERVAL", "1000"],
-    ["SSE_DASHBOARD_TOPIC", "events"],
-    ["SSE_SANITIZE_DATA", "false"],
-    ["AGGREGATE_FIELDS", "payload.times"],
+    ["WORKERS", "0"],
   ])("G10 %s=%s is refused instead of doing nothing", (name, value) => {
     expect(refusal({ [name]: value })).toContain(`${name} is not supported by this version`);
   });
 
   test("their defaults are accepted", () => {
-    const defaults = {
-      WORKERS: "1",
-      SSE_UPDATE_INTERVAL: "5000",
-      SSE_SANITIZE_DATA: "true",
-      SSE_CONSOLE: "true",
-    };
-    expect(parseConfig(defaults)).toEqual(parseConfig({}));
+    expect(parseConfig({ WORKERS: "1" })).toEqual(parseConfig({}));
+  });
+});
+
+describe("what is watched", () => {
+  test("the dashboard's topic is read beside those that are served", () => {
+    const { topics, heldTopics } = parseConfig({ SSE_DASHBOARD_TOPIC: "sections" });
+    expect({ topics, heldTopics }).toEqual({
+      topics: ["events"],
+      heldTopics: ["events", "sections"],
+    });
+    expect(parseConfig({ SSE_DASHBOARD_TOPIC: "events" }).heldTopics).toEqual(["events"]);
+    expect(refusal({ SSE_DASHBOARD_TOPIC: "a,b" })).toContain("SSE_DASHBOARD_TOPIC");
+  });
+
+  test("paths of numbers are names with dots between them, sixteen at most", () => {
+    const { fields } = parseConfig({ AGGREGATE_FIELDS: "payload.times, a.0.b" }).watching;
+    expect(fields).toEqual(["payload.times", "a.0.b"]);
+    const many = Array.from({ length: 17 }, (_, i) => `f${i}`).join(",");
+    expect(refusal({ AGGREGATE_FIELDS: many })).toContain("at most 16");
+    for (const bad of ["a..b", "$[0]", "a b", "a,a", "a.b.c.d.e.f.g.h.i"]) {
+      expect(refusal({ AGGREGATE_FIELDS: bad })).toContain("AGGREGATE_FIELDS");
+    }
+  });
+
+  test("an update more often than ten times a second is refused", () => {
+    expect(refusal({ SSE_UPDATE_INTERVAL: "99" })).toContain("SSE_UPDATE_INTERVAL");
   });
 });
 

@@ -24,11 +24,15 @@ export interface Config {
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
     readonly shutdownGraceMs: number;
     readonly logLevel: LogLevel;
+    /** Whether browsers get the live console at `/`. */
+    readonly hasConsole: boolean;
   };
   /** undefined: the embedded log, without Kafka. */
   readonly kafka: KafkaSettings | undefined;
   /** What is served, with and without Kafka; never empty. */
   readonly topics: readonly string[];
+  /** What is read into the log, and may be published to: `topics`, and the dashboard's. */
+  readonly heldTopics: readonly string[];
   readonly log: {
     /** `:memory:` or a folder. */
     readonly dataDir: string;
@@ -65,6 +69,16 @@ export interface Config {
     readonly allowQueryToken: boolean;
     /** undefined: AUTH=none. */
     readonly jwt: JwtSettings | undefined;
+  };
+  readonly watching: {
+    /** Between two updates of the dashboard's stream. */
+    readonly updateIntervalMs: number;
+    /** Whose records are sections of the dashboard. */
+    readonly dashboardTopic: string | undefined;
+    /** Whether hosts, groups and users are left out of the dashboard and the status. */
+    readonly isSanitized: boolean;
+    /** Paths of numbers in events' JSON. */
+    readonly fields: readonly string[];
   };
 }
 
@@ -226,6 +240,7 @@ function authContradictions(values: Values, faulty: ReadonlySet<string>): string
 
 function arrange(values: Values): Config {
   const { TLS_CERT: cert, TLS_KEY: key, KAFKA_TOPICS: topics } = values;
+  const dashboardTopic = values.SSE_DASHBOARD_TOPIC;
   return {
     server: {
       isEnabled: values.ENABLE_SSE_SERVER,
@@ -237,9 +252,13 @@ function arrange(values: Values): Config {
       tls: cert === undefined || key === undefined ? undefined : { cert, key },
       shutdownGraceMs: values.SHUTDOWN_GRACE,
       logLevel: values.SSE_ENABLE_LOGGING ? values.LOG_LEVEL : "silent",
+      hasConsole: values.SSE_CONSOLE,
     },
     kafka: arrangeKafka(values),
     topics,
+    heldTopics: [
+      ...new Set([...topics, ...(dashboardTopic === undefined ? [] : [dashboardTopic])]),
+    ],
     log: {
       dataDir: values.DATA_DIR,
       retentionMs: values.DATA_RETENTION,
@@ -269,6 +288,12 @@ function arrange(values: Values): Config {
       allowAnonymousUsers: values.ALLOW_ANONYMOUS_USERS,
       allowQueryToken: values.SSE_ALLOW_QUERY_TOKEN,
       jwt: values.AUTH === "jwt" ? arrangeJwt(values) : undefined,
+    },
+    watching: {
+      updateIntervalMs: values.SSE_UPDATE_INTERVAL,
+      dashboardTopic,
+      isSanitized: values.SSE_SANITIZE_DATA,
+      fields: values.AGGREGATE_FIELDS ?? [],
     },
   };
 }

@@ -79,7 +79,7 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
     throw new HeadgateError("not-ready", "The server is not started; call start()");
   };
   const rules: PublishContext = {
-    topics: config.topics,
+    topics: config.heldTopics,
     defaultTopic: config.streams.defaultTopic,
     mayPublish: () => true,
     mayTarget: () => true,

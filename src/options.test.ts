@@ -98,6 +98,11 @@ const SAMPLES: Readonly<Record<OptionName, Sample>> = {
   allowQueryToken: plain(true),
   allowAnonymousPublish: plain(true),
   allowAnonymousUsers: plain(true),
+  console: plain(false),
+  updateIntervalMs: plain(1000),
+  dashboardTopic: plain("sections"),
+  sanitizeData: plain(false),
+  aggregateFields: { value: ["payload.times", "a.b"], text: "payload.times,a.b" },
 };
 
 const NAMES = Object.keys(OPTION_VARIABLES).filter((name): name is OptionName => name in SAMPLES);

@@ -1,4 +1,5 @@
 import type { VariableName } from "./config-schema.ts";
+import type { DashboardSource } from "./dashboard/dashboard-data.ts";
 
 /** A number, or its text. */
 type Amount = number | string;
@@ -83,6 +84,18 @@ export interface HeadgateOptions {
   readonly allowQueryToken?: boolean;
   readonly allowAnonymousPublish?: boolean;
   readonly allowAnonymousUsers?: boolean;
+
+  /** false: browsers get no live console at `/`. */
+  readonly console?: boolean;
+  /** The application's own sections of the dashboard. */
+  readonly dashboard?: DashboardSource;
+  /** Between two updates of the dashboard's stream. */
+  readonly updateIntervalMs?: number;
+  readonly dashboardTopic?: string;
+  /** false: hosts, groups and users are shown on the dashboard and the status. */
+  readonly sanitizeData?: boolean;
+  /** Paths of numbers in events' JSON, such as `payload.times`. */
+  readonly aggregateFields?: readonly string[];
 }
 
 /** Which variable each option is. */
@@ -139,15 +152,24 @@ export const OPTION_VARIABLES = {
   allowQueryToken: "SSE_ALLOW_QUERY_TOKEN",
   allowAnonymousPublish: "ALLOW_ANONYMOUS_PUBLISH",
   allowAnonymousUsers: "ALLOW_ANONYMOUS_USERS",
-} as const satisfies Record<Exclude<keyof HeadgateOptions, "environment">, VariableName>;
+  console: "SSE_CONSOLE",
+  updateIntervalMs: "SSE_UPDATE_INTERVAL",
+  dashboardTopic: "SSE_DASHBOARD_TOPIC",
+  sanitizeData: "SSE_SANITIZE_DATA",
+  aggregateFields: "AGGREGATE_FIELDS",
+} as const satisfies Record<
+  Exclude<keyof HeadgateOptions, "environment" | "dashboard">,
+  VariableName
+>;
 
-/** The options as environment variables, so that one schema judges both. */
+/** The options as environment variables, so that one schema judges both; code cannot be one. */
 export function toEnvironment({
   environment = {},
   ...options
 }: HeadgateOptions): Record<string, string | undefined> {
   const variables: Record<string, string | undefined> = { ...environment };
   for (const [option, value] of Object.entries(options)) {
+    if (option === "dashboard") continue;
     // What is passed without types may be null: it is left out too.
     if (value === undefined || value === null) continue;
     variables[variableOf(option)] = toText(value, NEVER_EMPTY.has(option));

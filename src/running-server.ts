@@ -67,7 +67,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const publishing = new Publishing({
     publisher: source.publisher,
     hub,
-    topics,
+    topics: config.heldTopics,
     defaultTopic: streams.defaultTopic,
     maxEventBytes: limits.maxEventBytes,
     metrics,
@@ -92,7 +92,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     trustedProxies: serverConfig.trustedProxies,
     missing: source.missing,
     degraded: source.degraded,
-    kafkaStatus: source.status,
+    kafkaStatus: () => {
+      const status = source.status();
+      return { ...status, consumer: { ...status.consumer, currentAggregation: null } };
+    },
+    hasConsole: serverConfig.hasConsole,
   };
   const { host, port, tls } = serverConfig;
   const server = listen({ host, port, tls, context });

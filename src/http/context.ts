@@ -1,3 +1,4 @@
+import type { Aggregation } from "../aggregate/aggregation.ts";
 import type { Authenticator, Principal } from "../auth/principal.ts";
 import type { Cidr } from "../cidr.ts";
 import type { Hub } from "../hub/hub.ts";
@@ -30,26 +31,46 @@ export interface HttpContext {
   /** What works only in part. */
   readonly degraded: () => readonly string[];
   readonly kafkaStatus: () => KafkaStatus;
+  /** Whether browsers get the live console at `/`. */
+  readonly hasConsole: boolean;
 }
 
 /** How the server and Kafka (or the embedded log) get on. */
-export interface KafkaStatus {
+export interface SourceStatus {
   readonly mode: "kafka" | "embedded";
+  /** Kafka does not answer: what is said of it is of `asOf`. */
+  readonly stale?: true;
+  /** Milliseconds since 1970. */
+  readonly asOf?: number;
   readonly producer: { readonly connected: boolean };
   readonly consumer: {
     readonly connected: boolean;
     readonly groupId: string | null;
     readonly lastError?: string;
-    readonly partitions: readonly {
-      readonly topic: string;
-      readonly partition: number;
-      /** Read next. */
-      readonly offset: number;
-      readonly highWatermark: number;
-      readonly lag: number;
-    }[];
+    readonly partitions: readonly PartitionStatus[];
   };
 }
+
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  /** Read next. */
+  readonly offset: number;
+  readonly highWatermark: number;
+  readonly lag: number;
+  /** Why it cannot be read now. */
+  readonly lastError?: string;
+  /** Since when nothing has been heard of it, in milliseconds since 1970; left out while it is read. */
+  readonly staleSince?: number;
+}
+
+/** What `GET /kafka/status` answers. */
+export type KafkaStatus = SourceStatus & {
+  readonly consumer: {
+    /** null: the log is not there yet. */
+    readonly currentAggregation: Aggregation | null;
+  };
+};
 
 /** One request on its way to a route. */
 export interface RouteRequest {
@@ -76,7 +97,7 @@ export type Access = "open" | "status" | "caller";
 /** A path and what answers it. `/events/:topic` has the placeholder `topic`. */
 export interface Route {
   readonly path: string;
-  readonly access: Access;
+  readonly access: Access | ((request: Request, context: HttpContext) => Access);
   /** Shown at `GET /`. */
   readonly summary: string;
   /** HEAD goes where GET goes, and loses the body. */

@@ -1,37 +1,23 @@
 import type { Principal } from "../auth/principal.ts";
 import { HeadgateError, quote } from "../errors.ts";
 import { clientAddress } from "./client-address.ts";
-import { type HttpContext, json, type Route, type RouteRequest } from "./context.ts";
+import type { Access, HttpContext, Route, RouteRequest } from "./context.ts";
 import { checkHost, isLocal, isLoopbackHost } from "./loopback.ts";
 import { problemResponse } from "./problem.ts";
+import { CONSOLE_ROUTES } from "./routes/console.ts";
+import { DASHBOARD_ROUTES } from "./routes/dashboard.ts";
 import { eventsRoute, explainRoute, streamRoute } from "./routes/events.ts";
 import { healthRoute, livezRoute, readyzRoute } from "./routes/health.ts";
 import { lookUpRoute, recentRoute } from "./routes/history.ts";
+import { createIndexRoute } from "./routes/index.ts";
 import { kafkaStatusRoute } from "./routes/kafka-status.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { notificationsRoute } from "./routes/notifications.ts";
 import { openApiRoute } from "./routes/openapi.ts";
 import { shed, wantsStream } from "./shed.ts";
 
-const indexRoute: Route = {
-  path: "/",
-  access: "status",
-  summary: "GET lists the endpoints",
-  methods: {
-    GET: () =>
-      json({
-        name: "headgate",
-        endpoints: ROUTES.map(({ path, methods, summary }) => ({
-          path: path.replaceAll(/:(\w+)/g, "{$1}"),
-          methods: Object.keys(methods),
-          summary,
-        })),
-      }),
-  },
-};
-
 const ROUTES: readonly Route[] = [
-  indexRoute,
+  createIndexRoute(() => ROUTES),
   eventsRoute,
   streamRoute,
   explainRoute,
@@ -42,8 +28,10 @@ const ROUTES: readonly Route[] = [
   livezRoute,
   readyzRoute,
   kafkaStatusRoute,
+  ...DASHBOARD_ROUTES,
   metricsRoute,
   openApiRoute,
+  ...CONSOLE_ROUTES,
 ];
 
 export interface ServerOptions {
@@ -115,8 +103,9 @@ function answer(
       { allow },
     );
   }
+  const access = typeof route.access === "string" ? route.access : route.access(request, context);
   const handle = (principal: Principal): Response | Promise<Response> => {
-    authorize(context, request, route, principal);
+    authorize(context, request, access, principal);
     return handler(context, { request, server, path, principal, address });
   };
   const address = (): string =>
@@ -125,7 +114,7 @@ function answer(
       headers: request.headers,
       trusted: context.trustedProxies,
     });
-  const principal = authenticate(context, request, server, route);
+  const principal = authenticate(context, request, server, access);
   return principal instanceof Promise ? principal.then(handle) : handle(principal);
 }
 
@@ -146,7 +135,7 @@ function authenticate(
   { authenticator, bindHost, cors }: HttpContext,
   request: Request,
   server: Bun.Server<undefined>,
-  { access }: Route,
+  access: Access,
 ): Principal | Promise<Principal> {
   if (access === "open") return ANYBODY;
   const { headers, url } = request;
@@ -174,7 +163,7 @@ function isForeignPage(request: Request, cors: HttpContext["cors"]): boolean {
 function authorize(
   { cors }: HttpContext,
   request: Request,
-  { access }: Route,
+  access: Access,
   { status, token }: Principal,
 ): void {
   if (access === "status" && !status) {

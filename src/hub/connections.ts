@@ -22,6 +22,16 @@ export interface Connections {
   readonly connections: readonly Connection[];
 }
 
+/** How many subscribers do what. */
+export type Activities = Readonly<Record<"waiting" | "reading" | "live", number>>;
+
+/** O(subscribers). */
+export function countActivities(subscribers: ReadonlySet<Subscriber>): Activities {
+  const counts = { waiting: 0, reading: 0, live: 0, ended: 0 };
+  for (const { activity } of subscribers) counts[activity.kind] += 1;
+  return counts;
+}
+
 /** @param headSeq the log's end; undefined while there is none. O(subscribers). */
 export function describeConnections(
   subscribers: ReadonlySet<Subscriber>,

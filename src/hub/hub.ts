@@ -3,7 +3,12 @@ import type { OutgoingRecord } from "../log/publisher.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { encodeRetry, encodeSystem } from "../sse/encoding.ts";
-import { type Connections, describeConnections } from "./connections.ts";
+import {
+  type Activities,
+  type Connections,
+  countActivities,
+  describeConnections,
+} from "./connections.ts";
 import { drainStreams } from "./drain.ts";
 import { type Explanation, explainStart } from "./explain.ts";
 import { FairTurns } from "./fair-turns.ts";
@@ -225,6 +230,10 @@ export class Hub implements Disposable {
   /** Who is connected. */
   connections(): Connections {
     return describeConnections(this.#subscribers, this.#source?.log.headSeq);
+  }
+
+  activities(): Activities {
+    return countActivities(this.#subscribers);
   }
 
   /** How many subscribers records that are about to be published reach. */

@@ -6,7 +6,7 @@ import type { OpenSource, SourceOptions } from "./source.ts";
 /** Without Kafka: the log is the store of record, and ready at once. */
 export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions): OpenSource {
   const log = new EventLog({ path: dataDir.logFile(undefined), durable: true });
-  createEmbeddedTopics(log, config.topics);
+  createEmbeddedTopics(log, config.heldTopics);
   const publisher = new EmbeddedPublisher({ log, metrics });
   const retention = startRetention(log, { ...config.log, logger });
   return {
@@ -26,7 +26,7 @@ export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions
       consumer: {
         connected: true,
         groupId: null,
-        partitions: config.topics.map((topic) => {
+        partitions: config.heldTopics.map((topic) => {
           const offset = log.topic(topic)?.offsets[0] ?? 0;
           return { topic, partition: 0, offset, highWatermark: offset, lag: 0 };
         }),

@@ -44,7 +44,7 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
     const log = new EventLog({ path: dataDir.logFile(clusterId), durable: false });
     const feed = new KafkaFeed({
       kafka,
-      topics: config.topics,
+      topics: config.heldTopics,
       log,
       logger: kafkaLogger,
       metrics,
@@ -69,7 +69,7 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
     kafka,
     logger: kafkaLogger,
     metrics,
-    topics: config.topics,
+    topics: config.heldTopics,
     partitionCount: (topic) => opened?.log.topic(topic)?.offsets.length ?? 0,
     timeoutMs: config.publishing.timeoutMs,
   });

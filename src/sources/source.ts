@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import type { KafkaStatus } from "../http/context.ts";
+import type { SourceStatus } from "../http/context.ts";
 import type { Source } from "../hub/source.ts";
 import type { DataDir } from "../log/data-dir.ts";
 import type { Publisher } from "../log/publisher.ts";
@@ -20,6 +20,6 @@ export interface OpenSource {
   readonly publisher: Publisher;
   readonly missing: () => readonly string[];
   readonly degraded: () => readonly string[];
-  readonly status: () => KafkaStatus;
+  readonly status: () => SourceStatus;
   close(): Promise<void>;
 }

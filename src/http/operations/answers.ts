@@ -4,7 +4,6 @@ import type { ResetReason } from "../../hub/reset.ts";
 import type { SkipReason, TimestampType } from "../../log/entry.ts";
 import { MAX_ID_BYTES, MAX_PARTITIONS } from "../../log/position.ts";
 import type { PublishResult } from "../../publishing/publishing.ts";
-import type { KafkaStatus } from "../context.ts";
 
 // What the server answers with, as `docs/protocol.md` has it. Nothing is checked with these where it
 // runs: `test/openapi.test.ts` holds them against real answers, and the documentation is made of them.
@@ -145,29 +144,6 @@ export const Ready = z
 export const Unready = z
   .strictObject({ status: z.literal("unready"), missing: z.array(z.string()).min(1) })
   .describe("New streams should go elsewhere");
-
-export const KafkaState = z
-  .strictObject({
-    mode: z.enum(["kafka", "embedded"]),
-    producer: z.strictObject({ connected: z.boolean() }),
-    consumer: z.strictObject({
-      connected: z.boolean(),
-      groupId: z.string().nullable(),
-      lastError: z.string().exactOptional(),
-      partitions: z.array(
-        z.strictObject({
-          topic,
-          partition: count,
-          offset: count.describe("Read next"),
-          highWatermark: count,
-          lag: count,
-        }),
-      ),
-    }),
-  })
-  .describe(
-    "How the server and Kafka, or the embedded log, get on",
-  ) satisfies z.ZodType<KafkaStatus>;
 
 export const MetricsText = z.string().describe("Prometheus text");
 

@@ -4,7 +4,6 @@ import {
   Explained,
   Health,
   Index,
-  KafkaState,
   MetricsText,
   OpenApiDocument,
   Position,
@@ -17,6 +16,7 @@ import {
 } from "./answers.ts";
 import { CloudEvent, CloudEvents, Event, Events, Notification, NOTIFICATIONS } from "./bodies.ts";
 import { Problem } from "./problems.ts";
+import { KafkaState } from "./status-answers.ts";
 import {
   CloseData,
   ConnectionData,
