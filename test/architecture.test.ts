@@ -84,7 +84,7 @@ const HIDDEN_MODULES: readonly { module: RegExp; only: RegExp }[] = [
   { module: /^prom-client$/, only: /^src\/metrics\.ts$/ },
   { module: /^jose/, only: /^src\/auth\// },
   { module: /^ipaddr\.js$/, only: /^src\/(?:http\/client-address|cidr)\.ts$/ },
-  { module: /^pino$/, only: /^src\/logger\.ts$/ },
+  { module: /^pino(?:-pretty)?$/, only: /^src\/logger\.ts$/ },
 ];
 
 const MAX_LINES = 400;
