@@ -9,15 +9,16 @@ import { DASHBOARD_ROUTES } from "./routes/dashboard.ts";
 import { eventsRoute, explainRoute, streamRoute } from "./routes/events.ts";
 import { healthRoute, livezRoute, readyzRoute } from "./routes/health.ts";
 import { lookUpRoute, recentRoute } from "./routes/history.ts";
-import { createIndexRoute } from "./routes/index.ts";
 import { kafkaStatusRoute } from "./routes/kafka-status.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { notificationsRoute } from "./routes/notifications.ts";
 import { openApiRoute } from "./routes/openapi.ts";
+import { createRootRoute } from "./routes/root.ts";
 import { shed, wantsStream } from "./shed.ts";
 
+/** What `GET /` lists. */
 const ROUTES: readonly Route[] = [
-  createIndexRoute(() => ROUTES),
+  createRootRoute(() => ROUTES),
   eventsRoute,
   streamRoute,
   explainRoute,
@@ -31,8 +32,9 @@ const ROUTES: readonly Route[] = [
   ...DASHBOARD_ROUTES,
   metricsRoute,
   openApiRoute,
-  ...CONSOLE_ROUTES,
 ];
+
+const WITH_CONSOLE: readonly Route[] = [...ROUTES, ...CONSOLE_ROUTES];
 
 export interface ServerOptions {
   readonly host: string;
@@ -85,7 +87,7 @@ function answer(
   server: Bun.Server<undefined>,
 ): Response | Promise<Response> {
   checkHost({ bindHost: context.bindHost, headers: request.headers }, context.allowedHosts);
-  const { route, path } = findRoute(request.url);
+  const { route, path } = findRoute(context.hasConsole ? WITH_CONSOLE : ROUTES, request.url);
   const { method } = request;
   // Without a token: browsers ask before they send one.
   if (method === "OPTIONS") return context.cors.preflight(request, methodsOf(route));
@@ -187,12 +189,15 @@ function methodsOf({ methods }: Route): string[] {
   return [...names, "OPTIONS"];
 }
 
-function findRoute(url: string): { route: Route; path: RouteRequest["path"] } {
+function findRoute(
+  routes: readonly Route[],
+  url: string,
+): { route: Route; path: RouteRequest["path"] } {
   // Without a Host (HTTP/1.0) Bun has no origin to put before the path.
   const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("//") + 2);
   const [path = "/"] = (start === -1 ? "/" : url.slice(start)).split(/[?#]/, 1);
   const parts = path.length <= MAX_PATH_LENGTH ? path.split("/") : [];
-  for (const route of ROUTES) {
+  for (const route of routes) {
     const values = match(route.path.split("/"), parts);
     if (values) return { route, path: values };
   }
