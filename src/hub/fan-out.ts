@@ -19,6 +19,8 @@ export interface FanOutOptions {
   readonly onTypeLeftOut: () => void;
   readonly onReset: (reason: ResetReason, subscribers: number) => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
+  /** Called after a turn's last write, with the timestamps of the events that it wrote. */
+  readonly onDelivered: (timestampsMs: readonly number[]) => void;
 }
 
 /** Entries taken in one turn: what does not fit waits for the next. */
@@ -72,9 +74,12 @@ export class FanOut {
     const events = entries.map((entry) => (isEvent(entry) ? toEvent(entry) : undefined));
     this.#leavePersonal(events);
     const views = new Map<string, View>();
+    const written: number[] = [];
     for (const [i, entry] of entries.entries()) {
       const delivery = this.#delivery(entry, events[i]);
-      if (!this.#deliver(delivery, views)) {
+      if (this.#deliver(delivery, views)) {
+        if (events[i] && delivery.groups.length > 0) written.push(entry.timestampMs);
+      } else {
         if (i > 0) break;
         this.#leaveLarge(delivery);
       }
@@ -82,6 +87,7 @@ export class FanOut {
       if (events[i]?.isTypeLeftOut) this.#options.onTypeLeftOut();
     }
     this.#write(views);
+    if (written.length > 0) this.#options.onDelivered(written);
     return this.#seq < log.headSeq;
   }
 

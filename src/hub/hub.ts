@@ -9,6 +9,7 @@ import {
   countActivities,
   describeConnections,
 } from "./connections.ts";
+import { StreamCounts } from "./counting.ts";
 import { drainStreams } from "./drain.ts";
 import { type Explanation, explainStart } from "./explain.ts";
 import { FairTurns } from "./fair-turns.ts";
@@ -19,7 +20,6 @@ import { connectionFrame, openStream } from "./opening.ts";
 import type { Reader } from "./page.ts";
 import { Readers } from "./readers.ts";
 import { countReceivers } from "./receivers.ts";
-import type { ResetReason } from "./reset.ts";
 import type { Source } from "./source.ts";
 import type { StartRequest } from "./start-position.ts";
 import {
@@ -72,6 +72,7 @@ function notReady(): HeadgateError {
 export class Hub implements Disposable {
   readonly #options: HubOptions;
   readonly #random: () => number;
+  readonly #counts: StreamCounts;
   readonly #index = new GroupIndex();
   readonly #groups = new Map<string, Group>();
   readonly #subscribers = new Set<Subscriber>();
@@ -89,6 +90,7 @@ export class Hub implements Disposable {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#counts = new StreamCounts(options.metrics);
     this.#maxStallMs = options.maxStallMs;
     const tickMs = Math.max(20, Math.min(1000, options.heartbeatMs / 5));
     this.#timers = [
@@ -119,8 +121,7 @@ export class Hub implements Disposable {
   /** The server is ready: every topic is in the log, and read up to where it ended at the start. */
   attach(source: Source): void {
     const { log } = source;
-    const onSent = this.#countSent;
-    const onReset = this.#countReset;
+    const { sent: onSent, reset: onReset, typeLeftOut, delivered } = this.#counts;
     const readers = new Readers({
       log,
       turns: this.#turns,
@@ -142,9 +143,10 @@ export class Hub implements Disposable {
         subscriber.lastWriteMs = Math.max(subscriber.lastWriteMs, group.lastWriteMs);
         readers.start(subscriber, point);
       },
-      onTypeLeftOut: () => this.#options.metrics.typesLeftOut.inc(),
+      onTypeLeftOut: typeLeftOut,
       onReset,
       onSent,
+      onDelivered: delivered,
     });
     this.#source = source;
     this.#fanOut = fanOut;
@@ -161,7 +163,7 @@ export class Hub implements Disposable {
   /** Opens a stream: its first bytes leave at once. */
   subscribe(request: SubscribeRequest): Subscriber {
     const { subscription, start } = request;
-    const { metrics, maxAgeMs, retryMs, logger } = this.#options;
+    const { maxAgeMs, retryMs, logger } = this.#options;
     const nowMs = performance.now();
     const group = this.#groupOf(subscription);
     const endsAtMs = maxAgeMs > 0 ? nowMs + maxAgeMs * (0.8 + 0.2 * this.#random()) : Infinity;
@@ -169,14 +171,14 @@ export class Hub implements Disposable {
     group.members.add(subscriber);
     this.#subscribers.add(subscriber);
     this.#index.addSubscriber(subscriber);
-    metrics.streamsOpened.inc();
-    metrics.connectedClients.set(this.size);
+    this.#counts.opened();
     subscriber.write(encodeRetry(subscription.encoding, this.#jitter(retryMs)), nowMs);
     const opened = openStream(subscriber, start, {
       turns: this.#turns,
       attached: this.#attached.promise,
       liveSeq: () => this.#fanOut?.seq ?? 0,
-      onReset: this.#countReset,
+      onReset: this.#counts.reset,
+      onResumed: this.#counts.resumed,
     });
     opened.then(
       (point) => {
@@ -261,15 +263,6 @@ export class Hub implements Disposable {
     this.#fanOut = undefined;
     this.#readers = undefined;
   }
-
-  readonly #countReset = (reason: ResetReason, subscribers: number): void => {
-    this.#options.metrics.resets.inc({ reason }, subscribers);
-  };
-
-  readonly #countSent = ({ events, bytes }: { events: number; bytes: number }): void => {
-    if (events > 0) this.#options.metrics.eventsSent.inc(events);
-    this.#options.metrics.bytesSent.inc(bytes);
-  };
 
   #scheduleTurn(): void {
     if (this.#isTurnDue) return;
@@ -372,8 +365,7 @@ export class Hub implements Disposable {
       this.#groups.delete(group.key);
       this.#index.removeGroup(group);
     }
-    this.#options.metrics.streamsClosed.inc({ reason });
-    this.#options.metrics.connectedClients.set(this.size);
+    this.#counts.ended(reason, performance.now() - subscriber.openedMs);
     subscriber.onEnded(reason);
   }
 

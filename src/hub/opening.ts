@@ -17,6 +17,8 @@ export interface OpeningContext {
   /** How far live subscribers have been served. */
   readonly liveSeq: () => number;
   readonly onReset: (reason: ResetReason, subscribers: number) => void;
+  /** Called for those that came with a position, with why it could not be honoured, if so. */
+  readonly onResumed: (reset: ResetReason | undefined) => void;
 }
 
 /** How long the `connection` event waits for the id that it should carry. */
@@ -52,7 +54,10 @@ export async function openStream(
     throw error;
   });
   if (signal.aborted || !source || !start) return undefined;
-  const first = start.resets.length === 0 ? formatPosition(start.position) : undefined;
+  const [firstReset] = start.resets;
+  // A position of other topics only is none: then there is neither.
+  if (firstReset || start.isResumed) context.onResumed(firstReset?.reason);
+  const first = firstReset === undefined ? formatPosition(start.position) : undefined;
   const frames = isEarly ? [connectionFrame(subscriber, start.isResumed, first)] : [];
   for (const reset of start.resets) {
     frames.push(encodeReset(subscriber.subscription.encoding, reset));
