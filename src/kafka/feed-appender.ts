@@ -68,10 +68,13 @@ export class FeedAppender {
       if (this.#holding === 0) this.#logger.error({ error: error.message }, "feed held by the log");
       return false;
     }
+    let records = 0;
     for (const entry of entries) {
+      if (entry.kind === "record" || entry.kind === "skipped") records += 1;
       if (entry.kind === "skipped") this.#metrics.recordsSkipped.inc({ reason: entry.reason });
       if (entry.kind === "gap") this.#metrics.gaps.inc();
     }
+    if (records > 0) this.#metrics.recordsAppended.inc(records);
     return true;
   }
 }

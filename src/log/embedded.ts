@@ -97,6 +97,7 @@ export class EmbeddedPublisher implements Publisher {
     try {
       this.#log.append(entries);
       this.#metrics.published.inc({ result: "ok" }, entries.length);
+      this.#metrics.recordsAppended.inc(entries.length);
       for (const [i, { resolve }] of waiting.entries()) resolve(coordinates[i] ?? []);
     } catch (error) {
       this.#metrics.published.inc({ result: "failed" }, entries.length);

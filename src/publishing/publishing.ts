@@ -1,9 +1,14 @@
-import { HeadgateError, quote } from "../errors.ts";
+import { type ErrorCode, HeadgateError, quote } from "../errors.ts";
 import type { Hub } from "../hub/hub.ts";
 import { recordBytes } from "../log/entry.ts";
 import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
 import type { Metrics } from "../metrics.ts";
-import { digestOf, IdempotentPublishing, markRecords } from "./idempotent.ts";
+import {
+  digestOf,
+  IdempotentPublishing,
+  type IdempotentResult,
+  markRecords,
+} from "./idempotent.ts";
 
 export interface PublishResult {
   readonly published: number;
@@ -68,7 +73,10 @@ export class Publishing {
     if (!idempotency) {
       this.#checkSizes(records);
       const receivers = hub.receivers(records);
-      const events = await publisher.publish(records);
+      const { events } = await this.#timed(async () => ({
+        events: await publisher.publish(records),
+        isDuplicate: false,
+      }));
       return { published: events.length, events, receivers };
     }
     const digest = digestOf(idempotency.publisher, checkKey(idempotency.key));
@@ -76,11 +84,29 @@ export class Publishing {
     this.#checkSizes(marked);
     // Of a duplicate too: whoever asks again wants to know who gets it.
     const receivers = hub.receivers(records);
-    const { events, isDuplicate } = await this.#idempotent.publish(digest, marked);
+    const { events, isDuplicate } = await this.#timed(() =>
+      this.#idempotent.publish(digest, marked),
+    );
     const result = { published: events.length, events, receivers };
     if (!isDuplicate) return result;
     this.#options.metrics.published.inc({ result: "duplicate" }, events.length);
     return { ...result, duplicate: true };
+  }
+
+  /** Notes how long a publish took, and how it ended. */
+  async #timed(publish: () => Promise<IdempotentResult>): Promise<IdempotentResult> {
+    const { publishDuration } = this.#options.metrics;
+    const startedMs = performance.now();
+    const note = (result: string): void =>
+      publishDuration.observe({ result }, (performance.now() - startedMs) / 1_000);
+    try {
+      const published = await publish();
+      note(published.isDuplicate ? "duplicate" : "ok");
+      return published;
+    } catch (error) {
+      note((error instanceof HeadgateError && RESULTS.get(error.code)) || "failed");
+      throw error;
+    }
   }
 
   #checkSizes(records: readonly OutgoingRecord[]): void {
@@ -96,6 +122,12 @@ export class Publishing {
     }
   }
 }
+
+/** What a publish's refusal is called where it is counted; any other has `failed`. */
+const RESULTS: ReadonlyMap<ErrorCode, string> = new Map([
+  ["publish-timeout", "timeout"],
+  ["publish-queue-full", "queue-full"],
+]);
 
 /** How long a publish under an idempotency key waits for the feed to bring it back, which takes milliseconds. */
 const FEED_WAIT_MS = 2000;
