@@ -2,7 +2,9 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { HeadgateError } from "../errors.ts";
 
 /** Raised when the tables change; a file of a later version is refused, never guessed at. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
+
+const KEPT = "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, text TEXT NOT NULL);";
 
 const SCHEMA = `
   CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL, tag TEXT NOT NULL, UNIQUE (name, tag));
@@ -20,12 +22,14 @@ const SCHEMA = `
     max_ts INTEGER NOT NULL, block TEXT NOT NULL
   );
   INSERT INTO checkpoints VALUES (0, '[]', 0, -1, '{}');
+  ${KEPT}
 `;
 
 /** What leads from each version to the next. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
   1: `ALTER TABLE entries ADD COLUMN mark TEXT;
       CREATE INDEX entries_mark ON entries (mark) WHERE mark IS NOT NULL;`,
+  2: KEPT,
 };
 
 export interface DatabaseOptions {

@@ -6,6 +6,7 @@ import { logFault, openDatabase, startCheckpointer } from "./database.ts";
 import type { LogEntry } from "./entry.ts";
 import { EntryTable, type MarkedPlace } from "./entry-table.ts";
 import { markTextOf } from "./idempotency.ts";
+import { KeptState } from "./kept-state.ts";
 import type { Position, TopicPosition } from "./position.ts";
 import { placeEntry, type StoredEntry, storedBytes } from "./stored-entry.ts";
 import { Tail } from "./tail.ts";
@@ -33,6 +34,8 @@ export interface EventLogOptions {
 export class EventLog implements Disposable {
   /** `appended` after each commit. The hub is the one listener: more would cost more than linear. */
   readonly events = new EventEmitter<{ appended: [] }>();
+  /** What is kept beside the entries. */
+  readonly kept: KeptState;
   readonly #path: string;
   readonly #db: Database;
   readonly #table: EntryTable;
@@ -53,6 +56,7 @@ export class EventLog implements Disposable {
     this.#path = path;
     this.#now = now;
     this.#db = openDatabase({ path, durable });
+    this.kept = new KeptState(this.#db, { path, durable });
     this.#table = new EntryTable(this.#db);
     this.#checkpoints = new Checkpoints(this.#db);
     this.#tail = new Tail(tailBytes);
