@@ -2,59 +2,206 @@ import type { FairTurns } from "../hub/fair-turns.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { Logger } from "../logger.ts";
 import type { Aggregation } from "./aggregation.ts";
+import { Counts, type CountSettings } from "./counts.ts";
 
-export interface AggregatorOptions {
+export interface AggregatorOptions extends CountSettings {
   readonly log: EventLog;
   readonly turns: Pick<FairTurns, "add">;
-  /** The served topics: their records are counted. */
-  readonly topics: readonly string[];
-  /** Paths into the JSON of a record's value whose numbers are summed up: `payload.times`, `items.0.price`. */
-  readonly fields: readonly string[];
-  /** Its records are the dashboard's sections. */
-  readonly dashboardTopic: string | undefined;
-  readonly logger: Logger;
   readonly now?: () => number;
   /** How often to look for new entries (default 100 ms). */
   readonly pollMs?: number;
 }
 
-/** Counts what comes into the log, for the status, the metrics and the dashboard. */
+/** Entries that are counted in one step of a turn, and bytes of them that are looked into: a millisecond's work or two. */
+const STEP_ENTRIES = 500;
+const STEP_BYTES = 128 << 10;
+
+/** Between two saves: what a crash loses of it is counted again from the log. */
+const SAVE_MS = 1_000;
+
+/** What took a millisecond is not done again for twenty: neither saves nor questions take more than 5% of a core each. */
+const REST = 20;
+
+/** A sixtieth of the shortest window, at most: no answer is older. */
+const MAX_ANSWER_AGE_MS = 10_000 / 60;
+
+/**
+ * Counts what comes into the log, for the status, the metrics and the dashboard.
+ *
+ * It follows the log and not Kafka: the log has dropped repeated publishes already, and one way
+ * serves with Kafka and without. What it has counted is stored with how far it has read, in one
+ * transaction, so that after a crash each entry is in it exactly once.
+ */
 export class Aggregator implements Disposable {
   readonly #log: EventLog;
+  readonly #turns: Pick<FairTurns, "add">;
+  readonly #logger: Logger;
   readonly #now: () => number;
+  readonly #timer: NodeJS.Timeout;
+  readonly #counts: Counts;
+  /** The work under way, a `yield` for each step of a turn. While it saves, nothing is counted. */
+  #round: Generator<void, void, void> | undefined;
+  #isDisposed = false;
+  #savedSeq: number;
+  #nextSaveMs = 0;
+  #isSaveFailing = false;
+  #isReadFailing = false;
+  #hasSkipped = false;
+  #answer: { aggregation: Aggregation; seq: number; reuseUntilMs: number } | undefined;
 
-  constructor({ log, now = Date.now }: AggregatorOptions) {
+  constructor(options: AggregatorOptions) {
+    const { log, turns, logger, now = Date.now, pollMs = 100 } = options;
     this.#log = log;
+    this.#turns = turns;
+    this.#logger = logger;
     this.#now = now;
+    this.#counts = this.#restore(options);
+    this.#savedSeq = this.#counts.seq;
+    this.#timer = setInterval(() => this.#look(), pollMs);
   }
 
-  /** What has come in the time just past. Cheap enough to be asked once a second. */
+  /**
+   * What has come in the time just past. Cheap to ask: the same answer is given again while
+   * nothing changes, and else for twenty times as long as it took to work out, which is never
+   * longer than a sixtieth of ten seconds. What is not counted yet is not in it (`lag`).
+   */
   current(): Aggregation {
-    const none = {
-      count: 0,
-      ratePerSecond: 0,
-      byTopic: {},
-      byType: {},
-      ratesByTopic: {},
-      ratesByType: {},
-      truncated: false,
-      fields: {},
-    };
-    const at = this.#now();
-    const windows = { "10s": none, "1m": none, "5m": none, "1h": none };
-    return { updatedAt: at, since: at, late: 0, future: 0, windows };
+    const nowMs = this.#now();
+    const startedMs = performance.now();
+    const { seq } = this.#counts;
+    if (this.#answer && stepOf(this.#answer.aggregation.updatedAt) === stepOf(nowMs)) {
+      const { aggregation, reuseUntilMs } = this.#answer;
+      if (this.#answer.seq === seq || startedMs < reuseUntilMs) return aggregation;
+    }
+    const aggregation = this.#counts.aggregationAt(nowMs);
+    const doneMs = performance.now();
+    const reuseMs = Math.min((doneMs - startedMs) * REST, MAX_ANSWER_AGE_MS);
+    this.#answer = { aggregation, seq, reuseUntilMs: doneMs + reuseMs };
+    return aggregation;
   }
 
   /** The dashboard's sections, by name: what `dashboardTopic` said last of each. */
   sections(): Readonly<Record<string, unknown>> {
-    return {};
+    return this.#counts.sections();
   }
 
   /** Entries of the log that are not counted yet. */
   lag(): number {
-    return this.#log.headSeq - this.#log.headSeq;
+    return this.#log.headSeq - Math.max(this.#counts.seq, this.#log.baseSeq);
   }
 
   /** Saves, and stops. Before the log is disposed of. */
-  [Symbol.dispose](): void {}
+  [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    clearInterval(this.#timer);
+    // What of a save is under way is begun again: nothing of it is stored yet.
+    if (this.#counts.seq !== this.#savedSeq) for (const _ of this.#save());
+  }
+
+  #restore(settings: CountSettings): Counts {
+    const log = this.#log;
+    const stored = log.kept.all();
+    try {
+      const counts = Counts.restore(settings, stored);
+      if (counts && counts.seq <= log.headSeq) return counts;
+      if (counts) throw new Error(`It is at entry ${counts.seq} of a log of ${log.headSeq}`);
+    } catch (error) {
+      this.#logger.error(
+        { reason: error instanceof Error ? error.name : "unknown" },
+        "stored aggregation could not be read and is begun anew",
+      );
+    }
+    const isEmpty = log.headSeq === log.baseSeq;
+    const start = { seq: log.baseSeq, ...(isEmpty && { sinceMs: this.#now() }) };
+    const counts = new Counts(settings, start);
+    counts.replace(stored);
+    return counts;
+  }
+
+  #look(): void {
+    const isBehind = this.#counts.seq < this.#log.headSeq;
+    if (this.#round || !(isBehind || this.#isSaveDue())) return;
+    this.#round = this.#work();
+    this.#turns.add(() => this.#step());
+  }
+
+  /** One step of a turn. True: there is more. */
+  #step(): boolean {
+    if (this.#isDisposed) return false;
+    try {
+      if (!this.#round?.next().done) return true;
+      this.#isReadFailing = false;
+    } catch (error) {
+      // The next look tries again.
+      if (!this.#isReadFailing) this.#logger.error({ err: error }, "log could not be aggregated");
+      this.#isReadFailing = true;
+    }
+    this.#round = undefined;
+    return false;
+  }
+
+  *#work(): Generator<void, void, void> {
+    while (this.#counts.seq < this.#log.headSeq) {
+      this.#skipTrimmed();
+      if (!this.#count()) return;
+      yield;
+      if (this.#isSaveDue()) yield* this.#save();
+    }
+    if (this.#isSaveDue()) yield* this.#save();
+  }
+
+  /** Whether there was something to count. */
+  #count(): boolean {
+    const entries = this.#log.after(this.#counts.seq, STEP_ENTRIES);
+    let bytes = 0;
+    for (const entry of entries) {
+      bytes += this.#counts.take(entry);
+      if (bytes > STEP_BYTES) break;
+    }
+    return entries.length > 0;
+  }
+
+  /** Retention has passed what is not counted yet. */
+  #skipTrimmed(): void {
+    const { baseSeq } = this.#log;
+    const missed = baseSeq - this.#counts.seq;
+    if (missed <= 0) return;
+    this.#counts.skipTo(baseSeq);
+    if (this.#hasSkipped) return;
+    this.#hasSkipped = true;
+    this.#logger.warn({ missed }, "entries left the log before they were aggregated");
+  }
+
+  #isSaveDue(): boolean {
+    return this.#counts.seq !== this.#savedSeq && performance.now() >= this.#nextSaveMs;
+  }
+
+  *#save(): Generator<void, void, void> {
+    const startedMs = performance.now();
+    const { seq } = this.#counts;
+    const changes: (readonly [string, string | undefined])[] = [];
+    for (const change of this.#counts.changes()) {
+      changes.push(change);
+      yield;
+    }
+    try {
+      this.#log.kept.write(changes);
+      this.#counts.markStored();
+      this.#savedSeq = seq;
+      this.#isSaveFailing = false;
+    } catch (error) {
+      // It is tried again; until then a restart counts more of the log again.
+      if (!this.#isSaveFailing)
+        this.#logger.error({ err: error }, "aggregation could not be saved");
+      this.#isSaveFailing = true;
+    }
+    const doneMs = performance.now();
+    this.#nextSaveMs = doneMs + Math.max(SAVE_MS, (doneMs - startedMs) * REST);
+  }
+}
+
+/** The shortest window's step that a moment lies in. */
+function stepOf(ms: number): number {
+  return Math.floor(ms / MAX_ANSWER_AGE_MS);
 }
