@@ -1,5 +1,6 @@
 import type { LogEntry } from "../log/entry.ts";
 import type { FeedContext } from "./feed-context.ts";
+import { describeKafkaError } from "./client.ts";
 import { readEntries } from "./feed-entries.ts";
 import type { FeedPartition } from "./feed-partition.ts";
 import { whereToReadOn } from "./feed-truncation.ts";
@@ -29,10 +30,15 @@ export async function compareWithKafka(
   const comparing = partitions.map(async (partition) => {
     const start = starts.of(partition.topic, partition.partition);
     const end = ends.of(partition.topic, partition.partition);
-    if (start === undefined || end === undefined || start < 0 || end < start) return;
+    if (start === undefined || end === undefined || start < 0 || end < start) {
+      const error = starts.error ?? ends.error ?? "Its leader does not say what it holds";
+      partition.blame(describeKafkaError(error));
+      return;
+    }
     try {
       await compare(context, partition, { start, end });
     } catch (error) {
+      partition.blame(describeKafkaError(error));
       context.note(error);
     }
   });

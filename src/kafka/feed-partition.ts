@@ -14,7 +14,10 @@ export class FeedPartition {
   endAtStart: number | undefined;
   /** Kafka's high watermark when it was last heard of. */
   ends = 0;
+  /** When its leader last answered for it (monotonic, ms). */
+  heardMs = performance.now();
   #isReading = false;
+  #fault: string | undefined;
   #suspensions = 0;
   #standingSinceMs: number | undefined;
 
@@ -41,6 +44,11 @@ export class FeedPartition {
     return this.#isReading;
   }
 
+  /** Why it cannot be read, as far as that is known; undefined while it is. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
   /** Changes with each suspension: what was asked for before one is not taken after it. */
   get turn(): number {
     return this.#suspensions;
@@ -51,17 +59,26 @@ export class FeedPartition {
     if (leader === this.leader && leaderEpoch === this.leaderEpoch) return;
     this.leader = leader;
     this.leaderEpoch = leaderEpoch;
-    this.suspend();
+    this.suspend(leader < 0 ? "It has no leader" : undefined);
   }
 
-  suspend(): void {
+  /** @param fault why, where that is known: it stands until the partition is read on. */
+  suspend(fault?: string): void {
     this.#isReading = false;
+    this.blame(fault);
     this.#suspensions += 1;
     this.#standingSinceMs = undefined;
   }
 
+  /** Says why it is not read on. */
+  blame(fault: string | undefined): void {
+    this.#fault = fault ?? this.#fault;
+  }
+
   readOn(): void {
     this.#isReading = true;
+    this.#fault = undefined;
+    this.heardMs = performance.now();
   }
 
   /** For how long Kafka has had more committed records without the position moving on. */

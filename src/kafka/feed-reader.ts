@@ -1,4 +1,5 @@
 import type { LogEntry } from "../log/entry.ts";
+import { describeKafkaError } from "./client.ts";
 import type { FeedContext } from "./feed-context.ts";
 import { positionAfter, readEntries } from "./feed-entries.ts";
 import type { FeedPartition } from "./feed-partition.ts";
@@ -45,7 +46,7 @@ export async function readFrom(node: number, context: ReaderContext): Promise<vo
     try {
       answers = await context.brokers.send(node, request, "fetch", context.fetchTimeoutMs());
     } catch (error) {
-      for (const partition of asked) partition.suspend();
+      for (const partition of asked) partition.suspend(describeKafkaError(error));
       context.onTrouble("crash", error);
       return;
     }
@@ -93,12 +94,14 @@ async function take(
   if (!isWanted()) return;
   const { name } = partition;
   if (answer.error !== KafkaErrorCode.none) {
-    partition.suspend();
-    context.onTrouble("metadata", new Error(`Kafka does not give ${name}, code ${answer.error}`));
+    const error = new Error(`Kafka does not give ${name}, code ${answer.error}`);
+    partition.suspend(error.message);
+    context.onTrouble("metadata", error);
     return;
   }
   const from = partition.position;
   partition.ends = answer.highWatermark;
+  partition.heardMs = performance.now();
   try {
     const { topic, partition: number, position } = partition;
     const options = { topic, partition: number, position, maxEventBytes: context.maxEventBytes };
@@ -114,7 +117,7 @@ async function take(
       throw new Error(`${name} stands at ${partition.position}, though Kafka has more`);
     }
   } catch (error) {
-    partition.suspend();
+    partition.suspend(describeKafkaError(error));
     context.onTrouble("watchdog", error);
   }
 }

@@ -5,6 +5,7 @@ import { FeedAppender } from "./feed-appender.ts";
 import { compareWithKafka, startOf } from "./feed-compare.ts";
 import type { FeedContext, KafkaFeedSettings } from "./feed-context.ts";
 import type { FeedPartition } from "./feed-partition.ts";
+import { describeFeed, type FeedStatus } from "./feed-status.ts";
 import { readFrom } from "./feed-reader.ts";
 import type { Trouble } from "./feed-reader.ts";
 import { FeedTopics } from "./feed-topics.ts";
@@ -16,26 +17,6 @@ export interface KafkaFeedOptions extends KafkaFeedSettings {
   readonly watchIntervalMs?: number;
   /** How long a position may stand although Kafka has more (default 5,000). */
   readonly watchdogMs?: number;
-}
-
-export interface FeedStatus {
-  /** Whether Kafka answers, and some partition can be read. */
-  readonly connected: boolean;
-  /** Names this feed. Nothing is committed under it: the positions are in the log. */
-  readonly groupId: string;
-  readonly lastError?: string;
-  /** What keeps the feed from being ready, for people to read. */
-  readonly missing: readonly string[];
-  readonly partitions: readonly PartitionStatus[];
-}
-
-export interface PartitionStatus {
-  readonly topic: string;
-  readonly partition: number;
-  /** The offset that is read next. */
-  readonly offset: number;
-  readonly highWatermark: number;
-  readonly lag: number;
 }
 
 /** How long an answer is waited for; longer where answers were found to take longer. */
@@ -69,8 +50,10 @@ export class KafkaFeed {
   #running: Promise<void> | undefined;
   #isStopping = false;
   #isReachable = false;
+  #answeredMs: number | undefined;
   #isReady = false;
   #wasConnected: boolean | undefined;
+  #hasBeenConnected = false;
   #lastError: string | undefined;
   #patienceMs = PATIENCE_MS;
   #wake: () => void = () => undefined;
@@ -117,20 +100,20 @@ export class KafkaFeed {
     return this.#isReady;
   }
 
+  /** How things are, from memory: it answers at once, whatever Kafka does. */
   status(): FeedStatus {
-    const error = this.#lastError;
+    const error = this.#lastError ?? this.#topics.faults()[0];
     return {
+      ...describeFeed({
+        partitions: this.#topics.partitions(),
+        isReachable: this.#isReachable,
+        isHeld: this.isHeld(),
+        answeredMs: this.#answeredMs,
+      }),
       connected: this.#isConnected(),
       groupId: this.#groupId,
       ...(error === undefined ? {} : { lastError: error }),
       missing: this.isReady() ? [] : this.#missing(),
-      partitions: this.#topics.partitions().map(({ topic, partition, position, ends }) => ({
-        topic,
-        partition,
-        offset: position,
-        highWatermark: Math.max(position, ends),
-        lag: Math.max(0, ends - position),
-      })),
     };
   }
 
@@ -154,7 +137,9 @@ export class KafkaFeed {
 
   /** Takes topics, partitions and leaders as they are now, and lets every partition be read that can be. */
   async #lookAtKafka(): Promise<void> {
-    await this.#topics.take(await this.#metadata());
+    const metadata = await this.#metadata();
+    this.#answeredMs = performance.now();
+    await this.#topics.take(metadata);
     const suspended = this.#topics.partitions().filter((one) => !one.isReading && one.leader >= 0);
     await compareWithKafka(this.#context, suspended);
     this.#startReaders();
@@ -233,11 +218,17 @@ export class KafkaFeed {
 
   /** Once when Kafka is lost and once when it is back, not at every try. */
   #logConnection(): void {
+    const { logger, metrics } = this.#context;
     const isConnected = this.#isConnected();
     if (isConnected === this.#wasConnected || this.#isStopping) return;
     this.#wasConnected = isConnected;
-    if (isConnected) this.#context.logger.info("kafka feed is connected");
-    else this.#context.logger.warn({ error: this.#lastError }, "kafka feed has lost kafka");
+    if (!isConnected) {
+      logger.warn({ error: this.#lastError }, "kafka feed has lost kafka");
+      return;
+    }
+    logger.info("kafka feed is connected");
+    if (this.#hasBeenConnected) metrics.feedReconnects.inc();
+    this.#hasBeenConnected = true;
   }
 
   /** Waits this long, or less when something goes wrong; never so short as to ask Kafka in a loop. */

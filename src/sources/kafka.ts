@@ -86,16 +86,23 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
       return [...(isConnected ? [] : ["kafka"]), ...(opened?.log.fault ? ["disk"] : [])];
     },
     status: () => {
-      const status = opened?.feed.status();
+      const producer = { connected: publisher.isConnected() };
+      if (!opened) {
+        const nothing = { connected: false, groupId: null, partitions: [] };
+        return {
+          mode: "kafka",
+          stale: true,
+          producer,
+          consumer: { ...nothing, lastError: unreachable },
+        };
+      }
+      const { stale, asOf, missing: _, ...consumer } = opened.feed.status();
       return {
         mode: "kafka",
-        producer: { connected: publisher.isConnected() },
-        consumer: {
-          connected: status?.connected ?? false,
-          groupId: status?.groupId ?? null,
-          ...(status?.lastError !== undefined && { lastError: status.lastError }),
-          partitions: status?.partitions ?? [],
-        },
+        ...(stale && { stale }),
+        ...(asOf !== undefined && { asOf }),
+        producer,
+        consumer,
       };
     },
     async close() {
