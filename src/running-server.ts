@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import packageJson from "../package.json" with { type: "json" };
+import { Aggregator } from "./aggregate/aggregator.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config.ts";
+import { Dashboard } from "./dashboard/dashboard.ts";
+import type { DashboardSource, RecentError } from "./dashboard/dashboard-data.ts";
+import { DashboardUpdates } from "./dashboard/dashboard-updates.ts";
+import { heldFor } from "./dashboard/held-for.ts";
+import { createSanitizer } from "./dashboard/sanitizer.ts";
 import { HeadgateError } from "./errors.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
 import type { HttpContext } from "./http/context.ts";
@@ -13,7 +21,7 @@ import type { Connections } from "./hub/connections.ts";
 import { Hub } from "./hub/hub.ts";
 import { takeDataDir } from "./log/data-dir.ts";
 import type { Logger } from "./logger.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { createMetrics, type Metrics, watchEventLoop } from "./metrics.ts";
 import { Publishing } from "./publishing/publishing.ts";
 import { openEmbedded } from "./sources/embedded.ts";
 import { warningsOf } from "./warnings.ts";
@@ -31,18 +39,42 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** What the application that runs the server adds to it. */
+export interface ServerAdditions {
+  /** Makes its sections of the dashboard. */
+  readonly dashboardSource?: DashboardSource | undefined;
+  /** The last warnings and errors of the log, newest first. */
+  readonly recentErrors?: () => readonly RecentError[];
+}
+
+/** Strangers may ask for the status as often as they like: the aggregation is summed up so often at most. */
+const AGGREGATION_HOLD_MS = 250;
+
 /**
  * Puts the parts together and serves.
  * @throws HeadgateError where the data directory or the port cannot be had; nothing is held then.
  */
-export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+export async function startServer(
+  config: Config,
+  logger: Logger,
+  { dashboardSource, recentErrors = () => [] }: ServerAdditions = {},
+): Promise<RunningServer> {
   for (const warning of warningsOf(config)) logger.warn({ warning }, "settings seldom meant");
   const metrics = createMetrics();
-  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
+  metrics.buildInfo.set(
+    {
+      version: packageJson.version,
+      bun: Bun.version,
+      mode: config.kafka ? "kafka" : "embedded",
+    },
+    1,
+  );
+  const { server: serverConfig, streams, publishing: limits, who, topics, watching } = config;
   const authenticator = createAuthenticator(
     who.jwt ? { mode: "jwt", ...who.jwt, ...who } : { mode: "none", ...who },
   );
   await using held = new AsyncDisposableStack();
+  held.use(watchEventLoop(metrics));
   const dataDir = held.use(takeDataDir(config.log.dataDir));
   // The Kafka client is loaded where there is a Kafka: without one the start takes a quarter less.
   const open = config.kafka ? (await import("./sources/kafka.ts")).openKafka : openEmbedded;
@@ -53,12 +85,18 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     new Hub({ ...streams, maxAgeMs: streams.maxConnectionAgeMs, logger, metrics }),
   );
   let isStopping = false;
+  let aggregator: Aggregator | undefined;
   held.defer(() => {
     isStopping = true;
+    aggregator?.[Symbol.dispose]();
+    aggregator = undefined;
   });
   const ready = source.ready.then((opened) => {
     if (isStopping) return;
     hub.attach(opened);
+    const { fields, dashboardTopic } = watching;
+    const { turns } = hub;
+    aggregator = new Aggregator({ log: opened.log, turns, topics, fields, dashboardTopic, logger });
     logger.info("server is ready");
   });
   ready.catch((error: unknown) => {
@@ -71,6 +109,54 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     defaultTopic: streams.defaultTopic,
     maxEventBytes: limits.maxEventBytes,
     metrics,
+  });
+  const sanitizer = createSanitizer({
+    isSanitized: watching.isSanitized,
+    names: hostsAndGroups(config),
+    shown: config.heldTopics,
+  });
+  const aggregation = heldFor(AGGREGATION_HOLD_MS, () => aggregator?.current() ?? null);
+  const dashboard: Dashboard = held.use(
+    new Dashboard({
+      metrics,
+      logger: logger.child({ part: "dashboard" }),
+      sanitizer,
+      activities: () => hub.activities(),
+      connections: () => hub.connections(),
+      viewers: () => updates.size,
+      isStopping: () => hub.isDraining,
+      missing: source.missing,
+      degraded: source.degraded,
+      source: source.status,
+      log: () => hub.source?.log,
+      aggregation,
+      aggregationLag: () => aggregator?.lag() ?? null,
+      topicSections: () => aggregator?.sections() ?? {},
+      applicationSource: dashboardSource,
+      recentErrors,
+      version: packageJson.version,
+      topics,
+      updateIntervalMs: watching.updateIntervalMs,
+      isSanitized: watching.isSanitized,
+      host: hostname(),
+    }),
+  );
+  const updates = held.use(
+    new DashboardUpdates({
+      ...streams,
+      logger: logger.child({ part: "dashboard" }),
+      metrics,
+      snapshot: () => dashboard.newJson(),
+      intervalMs: watching.updateIntervalMs,
+      maxAgeMs: streams.maxConnectionAgeMs,
+    }),
+  );
+  metrics.observe({
+    isReady: () => hub.source !== undefined && !hub.isDraining && source.missing().length === 0,
+    activities: () => hub.activities(),
+    log: () => hub.source?.log,
+    partitions: () => source.status().consumer.partitions,
+    aggregationLag: () => aggregator?.lag() ?? 0,
   });
   const context: HttpContext = {
     hub,
@@ -93,15 +179,23 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     missing: source.missing,
     degraded: source.degraded,
     kafkaStatus: () => {
-      const status = source.status();
-      return { ...status, consumer: { ...status.consumer, currentAggregation: null } };
+      const status = sanitizer.status(source.status());
+      return { ...status, consumer: { ...status.consumer, currentAggregation: aggregation() } };
+    },
+    dashboard: {
+      recentJson: () => dashboard.recentJson(),
+      status: () => dashboard.status(),
+      updates,
     },
     hasConsole: serverConfig.hasConsole,
   };
   const { host, port, tls } = serverConfig;
   const server = listen({ host, port, tls, context });
   const bound = server.port ?? port;
-  if (setSocketOptions(bound, streams.maxStallMs, logger)) hub.leaveStallsToKernel();
+  if (setSocketOptions(bound, streams.maxStallMs, logger)) {
+    hub.leaveStallsToKernel();
+    updates.leaveStallsToKernel();
+  }
   const everything = held.move();
   return {
     url: server.url.href.replace(/\/$/, ""),
@@ -114,7 +208,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       // Publishes under way are awaited, and then answered, all within the grace.
       const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
       await Promise.race([
-        Promise.all([hub.drain(graceMs), source.publisher.close()]),
+        Promise.all([hub.drain(graceMs), updates.drain(graceMs), source.publisher.close()]),
         Bun.sleep(graceMs),
       ]);
       await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
@@ -122,6 +216,13 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       await everything.disposeAsync();
     },
   };
+}
+
+/** What must not be shown, also where it does not look like what it is. */
+function hostsAndGroups({ kafka }: Config): string[] {
+  if (!kafka) return [];
+  const hosts = kafka.brokers.map((broker) => broker.replace(/:\d+$/, ""));
+  return [...hosts, hostname(), kafka.groupId];
 }
 
 function listen(options: Parameters<typeof serve>[0]): Bun.Server<undefined> {

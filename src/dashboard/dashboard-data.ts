@@ -1,3 +1,5 @@
+import type { FieldFigures, WindowName } from "../aggregate/aggregation.ts";
+
 /** The application's own parts of the dashboard, by name: anything that JSON can hold. */
 export type Sections = Readonly<Record<string, unknown>>;
 
@@ -10,6 +12,8 @@ export interface DashboardData {
   readonly timestamp: number;
   readonly performance: Performance;
   readonly traffic: Traffic;
+  /** What has come in the time just past; null: the log is not there yet. */
+  readonly aggregation: DashboardAggregation | null;
   readonly memory: Memory;
   /** The last warnings and errors of the server's log, newest first: fixed messages, no values. */
   readonly errors: readonly RecentError[];
@@ -110,6 +114,26 @@ export interface Sample {
   /** Milliseconds; null where nothing was written. */
   readonly latencyP50: number | null;
   readonly latencyP99: number | null;
+}
+
+/** The aggregation of `GET /kafka/status`, without its long tail. */
+export interface DashboardAggregation {
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number;
+  /** A window that begins before it is not full yet. */
+  readonly since: number;
+  readonly windows: Readonly<Record<WindowName, DashboardWindow>>;
+}
+
+export interface DashboardWindow {
+  readonly count: number;
+  readonly ratePerSecond: number;
+  readonly byTopic: Readonly<Record<string, number>>;
+  /** The 20 most frequent types, and `other`; together they are `count`. */
+  readonly byType: Readonly<Record<string, number>>;
+  /** Types were more than are kept: their counts are lower bounds. */
+  readonly truncated: boolean;
+  readonly fields: Readonly<Record<string, FieldFigures>>;
 }
 
 export interface Memory {

@@ -1,6 +1,8 @@
 import type { Aggregation } from "../aggregate/aggregation.ts";
 import type { Authenticator, Principal } from "../auth/principal.ts";
 import type { Cidr } from "../cidr.ts";
+import type { Dashboard } from "../dashboard/dashboard.ts";
+import type { DashboardUpdates } from "../dashboard/dashboard-updates.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
@@ -31,6 +33,12 @@ export interface HttpContext {
   /** What works only in part. */
   readonly degraded: () => readonly string[];
   readonly kafkaStatus: () => KafkaStatus;
+  readonly dashboard: {
+    /** The dashboard's JSON, at most a second old. */
+    readonly recentJson: () => Promise<string>;
+    readonly status: Dashboard["status"];
+    readonly updates: DashboardUpdates;
+  };
   /** Whether browsers get the live console at `/`. */
   readonly hasConsole: boolean;
 }

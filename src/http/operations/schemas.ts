@@ -16,7 +16,8 @@ import {
 } from "./answers.ts";
 import { CloudEvent, CloudEvents, Event, Events, Notification, NOTIFICATIONS } from "./bodies.ts";
 import { Problem } from "./problems.ts";
-import { KafkaState } from "./status-answers.ts";
+import { DashboardAnswer, DashboardItem, DashboardState } from "./dashboard-answers.ts";
+import { KafkaState, StatusAnswer } from "./status-answers.ts";
 import {
   CloseData,
   ConnectionData,
@@ -51,6 +52,10 @@ export const SCHEMAS = {
   Ready,
   Unready,
   KafkaState,
+  StatusAnswer,
+  DashboardState,
+  DashboardAnswer,
+  DashboardItem,
   MetricsText,
   OpenApiDocument,
   Problem,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Aggregation, FieldFigures, WindowFigures } from "../../aggregate/aggregation.ts";
+import type { ServerStatus } from "../../dashboard/dashboard.ts";
 import type { KafkaStatus } from "../context.ts";
 
 const count = z.int().min(0);
@@ -7,7 +8,7 @@ const timestamp = z.number().describe("Milliseconds since 1970");
 const counts = z.record(z.string(), count);
 const rates = z.record(z.string(), z.number());
 
-const Field = z.strictObject({
+export const FieldState = z.strictObject({
   count,
   min: z.number(),
   max: z.number(),
@@ -27,7 +28,7 @@ const Window = z.strictObject({
   truncated: z
     .boolean()
     .describe("There were more types than are kept: counts by type are lower bounds"),
-  fields: z.record(z.string(), Field).describe("By path of AGGREGATE_FIELDS"),
+  fields: z.record(z.string(), FieldState).describe("By path of AGGREGATE_FIELDS"),
 }) satisfies z.ZodType<WindowFigures>;
 
 const CurrentAggregation = z
@@ -67,3 +68,15 @@ export const KafkaState = z
   .describe(
     "How the server and Kafka, or the embedded log, get on",
   ) satisfies z.ZodType<KafkaStatus>;
+
+const ServerState = z.strictObject({
+  isRunning: z.boolean().describe("false once the server drains"),
+  connectedClients: count.describe("Open streams, of events and of the dashboard"),
+  activeUsers: count,
+  eventsSent: count,
+  uptime: count.describe("Seconds since the start"),
+}) satisfies z.ZodType<ServerStatus>;
+
+export const StatusAnswer = z
+  .strictObject({ success: z.literal(true), data: ServerState })
+  .describe("How many are connected, and what they got");

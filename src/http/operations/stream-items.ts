@@ -135,7 +135,7 @@ export const StreamLine = z
   .describe("A record, or a system event");
 
 /** JSON in a string [JSON Schema Validation 2020-12 §8.5]: `contentSchema` says the same as the check. */
-function jsonText({ name, schema }: { name: string; schema: z.ZodType }): z.ZodString {
+export function jsonText({ name, schema }: { name: string; schema: z.ZodType }): z.ZodString {
   return z
     .string()
     .refine((text) => isJsonOf(schema, text))

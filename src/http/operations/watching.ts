@@ -52,6 +52,30 @@ export const WATCHING = {
     permission: "status",
     schema: "KafkaState",
   }),
+  "GET /api/status": page("getStatus", "Says how many are connected, and what they got", {
+    permission: "status",
+    schema: "StatusAnswer",
+  }),
+  "GET /api/dashboard": page("getDashboard", "Gives the dashboard as it is now", {
+    permission: "status",
+    schema: "DashboardAnswer",
+  }),
+  "GET /stream/dashboard": {
+    id: "streamDashboard",
+    tag: "Watching",
+    summary: "Streams the dashboard, an update at once and one each SSE_UPDATE_INTERVAL",
+    description: "Who comes back gets the newest update; `Last-Event-ID` changes nothing.",
+    permission: "status",
+    query: [],
+    headers: [],
+    answers: {
+      200: {
+        description: "An endless stream of Server-Sent Events, whatever is accepted",
+        content: { "text/event-stream": { itemSchema: "DashboardItem" } },
+      },
+    },
+    problems: { 429: ["too-many-connections"], 503: ["overloaded", "shutting-down"] },
+  },
   "GET /metrics": {
     ...metrics,
     answers: {

@@ -1,0 +1,225 @@
+import type { Aggregation } from "../aggregate/aggregation.ts";
+import type { SourceStatus } from "../http/context.ts";
+import type { Activities, Connections } from "../hub/connections.ts";
+import type { EventLog } from "../log/event-log.ts";
+import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import { ApplicationSections } from "./application-sections.ts";
+import type {
+  DashboardData,
+  DashboardSource,
+  Metadata,
+  Performance,
+  RecentError,
+  Sections,
+} from "./dashboard-data.ts";
+import { heldFor } from "./held-for.ts";
+import type { Past } from "./past.ts";
+import { Judge } from "./performance.ts";
+import { readCounters, type Reading } from "./reading.ts";
+import { Sampler } from "./sampler.ts";
+import type { Sanitizer } from "./sanitizer.ts";
+import { joinSections } from "./sections.ts";
+import { type Audience, lagOf, shortened, trafficOf } from "./traffic.ts";
+
+/** Where the dashboard looks. All of it answers at once, from memory, but the application. */
+export interface DashboardInputs {
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly sanitizer: Sanitizer;
+  readonly activities: () => Activities;
+  /** O(subscribers). */
+  readonly connections: () => Pick<Connections, "activeUsers">;
+  /** Open streams of the dashboard. */
+  readonly viewers: () => number;
+  readonly isStopping: () => boolean;
+  readonly missing: () => readonly string[];
+  readonly degraded: () => readonly string[];
+  readonly source: () => SourceStatus;
+  /** Undefined as long as there is no log. */
+  readonly log: () => Pick<EventLog, "heldBytes" | "baseSeq" | "headSeq"> | undefined;
+  /** null as long as there is no log. */
+  readonly aggregation: () => Aggregation | null;
+  readonly aggregationLag: () => number | null;
+  /** The dashboard topic's sections. */
+  readonly topicSections: () => Sections;
+  /** The application's. */
+  readonly applicationSource: DashboardSource | undefined;
+  /** Newest first. */
+  readonly recentErrors: () => readonly RecentError[];
+  readonly version: string;
+  readonly topics: readonly string[];
+  readonly updateIntervalMs: number;
+  readonly isSanitized: boolean;
+  readonly host: string;
+}
+
+/** What `GET /api/status` says. */
+export interface ServerStatus {
+  readonly isRunning: boolean;
+  /** Open streams, of events and of the dashboard. */
+  readonly connectedClients: number;
+  readonly activeUsers: number;
+  readonly eventsSent: number;
+  /** Seconds since the start. */
+  readonly uptime: number;
+}
+
+/** The dashboard at one moment, as JSON, which is written once for all who get it. */
+interface Snapshot {
+  readonly json: string;
+  /** Monotonic, ms. */
+  readonly madeMs: number;
+}
+
+/** A stranger who asks for documents all the time has us make one a second. */
+const MAX_AGE_MS = 1000;
+
+/** Counting subscribers takes milliseconds where there are many. */
+const AUDIENCE_HOLD_MS = 1000;
+
+/** How long an update waits for the application; never longer than to the next one. */
+const SOURCE_DEADLINE_MS = 2000;
+
+/** How the server is: sampled once a second, and put together when somebody asks. */
+export class Dashboard implements Disposable {
+  readonly #inputs: DashboardInputs;
+  readonly #startedMs = performance.now();
+  readonly #judge = new Judge();
+  readonly #application: ApplicationSections;
+  readonly #audience: () => Audience;
+  readonly #sampler: Sampler;
+  #newest: Snapshot | undefined;
+  /** The one that is being made: whoever asks meanwhile gets it too. */
+  #making: Promise<Snapshot> | undefined;
+
+  constructor(inputs: DashboardInputs) {
+    this.#inputs = inputs;
+    const { applicationSource: source, updateIntervalMs, logger } = inputs;
+    this.#application = new ApplicationSections({
+      source,
+      deadlineMs: Math.min(updateIntervalMs, SOURCE_DEADLINE_MS),
+      logger,
+    });
+    this.#audience = heldFor(AUDIENCE_HOLD_MS, () => ({
+      activities: inputs.activities(),
+      activeUsers: inputs.connections().activeUsers,
+    }));
+    this.#sampler = new Sampler({
+      read: () => this.#read(),
+      // Since when something holds must not depend on whether somebody looks.
+      onSample: (past) => void this.#performance(past, this.#sections().faults),
+      onError: (error) => logger.error({ err: error }, "dashboard sample could not be taken"),
+    });
+  }
+
+  /** JSON of `DashboardData`, new. The application is asked, and waited for at most until the deadline. */
+  async newJson(): Promise<string> {
+    this.#making ??= this.#make().finally(() => (this.#making = undefined));
+    const { json } = await this.#making;
+    return json;
+  }
+
+  /** The same, but it may be a second old. */
+  async recentJson(): Promise<string> {
+    const newest = this.#newest;
+    const isFresh = newest !== undefined && performance.now() - newest.madeMs < MAX_AGE_MS;
+    return isFresh ? newest.json : this.newJson();
+  }
+
+  async status(): Promise<ServerStatus> {
+    const { sent, connections } = await this.#read();
+    return {
+      isRunning: !this.#inputs.isStopping(),
+      connectedClients: connections,
+      activeUsers: this.#audience().activeUsers,
+      eventsSent: sent,
+      uptime: Math.floor(this.#uptimeMs() / 1000),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#sampler[Symbol.dispose]();
+  }
+
+  async #make(): Promise<Snapshot> {
+    await this.#application.refresh();
+    const madeMs = performance.now();
+    const past = await this.#sampler.past();
+    const { sections, faults } = this.#sections();
+    const { viewers, recentErrors, ...inputs } = this.#inputs;
+    const source = inputs.source();
+    const aggregation = inputs.aggregation();
+    const log = inputs.log();
+    const memory = process.memoryUsage();
+    const data: DashboardData & Sections = {
+      timestamp: past.now.timestamp,
+      performance: this.#performance(past, faults),
+      traffic: trafficOf({
+        past,
+        samples: this.#sampler.samples(),
+        audience: this.#audience(),
+        viewers: viewers(),
+        source,
+      }),
+      aggregation: aggregation && shortened(aggregation),
+      memory: {
+        rssBytes: memory.rss,
+        heapBytes: memory.heapUsed,
+        logBytes: log?.heldBytes ?? 0,
+        logRows: log ? log.headSeq - log.baseSeq : 0,
+      },
+      errors: recentErrors(),
+      metadata: this.#metadata(source),
+      ...sections,
+    };
+    this.#newest = { json: JSON.stringify(data), madeMs };
+    return this.#newest;
+  }
+
+  #read(): Promise<Reading> {
+    const { metrics, source } = this.#inputs;
+    return readCounters(metrics, {
+      timestamp: Date.now(),
+      atMs: performance.now(),
+      lag: lagOf(source()).records,
+    });
+  }
+
+  #performance(past: Past, sectionFaults: readonly string[]): Performance {
+    const { sanitizer, isStopping, missing, degraded, source, aggregationLag } = this.#inputs;
+    return this.#judge.judge({
+      nowMs: past.now.timestamp,
+      isStopping: isStopping(),
+      missing: missing().map((reason) => sanitizer.text(reason)),
+      degraded: degraded(),
+      source: sanitizer.status(source()),
+      past,
+      aggregationLag: aggregationLag(),
+      sectionFaults,
+    });
+  }
+
+  #sections(): ReturnType<typeof joinSections> {
+    const { sections: application, fault } = this.#application;
+    const { sections, faults } = joinSections({ application, topic: this.#inputs.topicSections() });
+    return { sections, faults: fault === undefined ? faults : [fault, ...faults] };
+  }
+
+  #metadata({ mode, consumer: { groupId } }: SourceStatus): Metadata {
+    const { version, topics, updateIntervalMs, isSanitized, host } = this.#inputs;
+    return {
+      uptime: Math.floor(this.#uptimeMs()),
+      version,
+      mode,
+      topics,
+      updateIntervalMs,
+      sanitized: isSanitized,
+      ...(!isSanitized && { host, ...(groupId !== null && { groupId }) }),
+    };
+  }
+
+  #uptimeMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+}
