@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
+import type { Aggregation } from "./aggregate/aggregation.ts";
 import { Aggregator } from "./aggregate/aggregator.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config.ts";
 import { Dashboard } from "./dashboard/dashboard.ts";
 import type { DashboardSource, RecentError } from "./dashboard/dashboard-data.ts";
 import { DashboardUpdates } from "./dashboard/dashboard-updates.ts";
-import { heldFor } from "./dashboard/held-for.ts";
 import { createSanitizer } from "./dashboard/sanitizer.ts";
 import { HeadgateError } from "./errors.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
@@ -24,6 +24,7 @@ import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics, watchEventLoop } from "./metrics.ts";
 import { Publishing } from "./publishing/publishing.ts";
 import { openEmbedded } from "./sources/embedded.ts";
+import type { OpenSource } from "./sources/source.ts";
 import { warningsOf } from "./warnings.ts";
 
 /** A running server. */
@@ -47,9 +48,6 @@ export interface ServerAdditions {
   readonly recentErrors?: () => readonly RecentError[];
 }
 
-/** Strangers may ask for the status as often as they like: the aggregation is summed up so often at most. */
-const AGGREGATION_HOLD_MS = 250;
-
 /**
  * Puts the parts together and serves.
  * @throws HeadgateError where the data directory or the port cannot be had; nothing is held then.
@@ -57,24 +55,15 @@ const AGGREGATION_HOLD_MS = 250;
 export async function startServer(
   config: Config,
   logger: Logger,
-  { dashboardSource, recentErrors = () => [] }: ServerAdditions = {},
+  additions: ServerAdditions = {},
 ): Promise<RunningServer> {
   for (const warning of warningsOf(config)) logger.warn({ warning }, "settings seldom meant");
   const metrics = createMetrics();
-  metrics.buildInfo.set(
-    {
-      version: packageJson.version,
-      bun: Bun.version,
-      mode: config.kafka ? "kafka" : "embedded",
-    },
-    1,
-  );
-  const { server: serverConfig, streams, publishing: limits, who, topics, watching } = config;
+  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
   const authenticator = createAuthenticator(
     who.jwt ? { mode: "jwt", ...who.jwt, ...who } : { mode: "none", ...who },
   );
   await using held = new AsyncDisposableStack();
-  held.use(watchEventLoop(metrics));
   const dataDir = held.use(takeDataDir(config.log.dataDir));
   // The Kafka client is loaded where there is a Kafka: without one the start takes a quarter less.
   const open = config.kafka ? (await import("./sources/kafka.ts")).openKafka : openEmbedded;
@@ -94,7 +83,7 @@ export async function startServer(
   const ready = source.ready.then((opened) => {
     if (isStopping) return;
     hub.attach(opened);
-    const { fields, dashboardTopic } = watching;
+    const { fields, dashboardTopic } = config.watching;
     const { turns } = hub;
     aggregator = new Aggregator({ log: opened.log, turns, topics, fields, dashboardTopic, logger });
     logger.info("server is ready");
@@ -110,54 +99,10 @@ export async function startServer(
     maxEventBytes: limits.maxEventBytes,
     metrics,
   });
-  const sanitizer = createSanitizer({
-    isSanitized: watching.isSanitized,
-    names: hostsAndGroups(config),
-    shown: config.heldTopics,
-  });
-  const aggregation = heldFor(AGGREGATION_HOLD_MS, () => aggregator?.current() ?? null);
-  const dashboard: Dashboard = held.use(
-    new Dashboard({
-      metrics,
-      logger: logger.child({ part: "dashboard" }),
-      sanitizer,
-      activities: () => hub.activities(),
-      connections: () => hub.connections(),
-      viewers: () => updates.size,
-      isStopping: () => hub.isDraining,
-      missing: source.missing,
-      degraded: source.degraded,
-      source: source.status,
-      log: () => hub.source?.log,
-      aggregation,
-      aggregationLag: () => aggregator?.lag() ?? null,
-      topicSections: () => aggregator?.sections() ?? {},
-      applicationSource: dashboardSource,
-      recentErrors,
-      version: packageJson.version,
-      topics,
-      updateIntervalMs: watching.updateIntervalMs,
-      isSanitized: watching.isSanitized,
-      host: hostname(),
-    }),
+  const watched = held.use(
+    watch({ config, logger, metrics, hub, source, additions, aggregator: () => aggregator }),
   );
-  const updates = held.use(
-    new DashboardUpdates({
-      ...streams,
-      logger: logger.child({ part: "dashboard" }),
-      metrics,
-      snapshot: () => dashboard.newJson(),
-      intervalMs: watching.updateIntervalMs,
-      maxAgeMs: streams.maxConnectionAgeMs,
-    }),
-  );
-  metrics.observe({
-    isReady: () => hub.source !== undefined && !hub.isDraining && source.missing().length === 0,
-    activities: () => hub.activities(),
-    log: () => hub.source?.log,
-    partitions: () => source.status().consumer.partitions,
-    aggregationLag: () => aggregator?.lag() ?? 0,
-  });
+  const { updates } = watched.dashboard;
   const context: HttpContext = {
     hub,
     publishing,
@@ -178,15 +123,8 @@ export async function startServer(
     trustedProxies: serverConfig.trustedProxies,
     missing: source.missing,
     degraded: source.degraded,
-    kafkaStatus: () => {
-      const status = sanitizer.status(source.status());
-      return { ...status, consumer: { ...status.consumer, currentAggregation: aggregation() } };
-    },
-    dashboard: {
-      recentJson: () => dashboard.recentJson(),
-      status: () => dashboard.status(),
-      updates,
-    },
+    kafkaStatus: watched.kafkaStatus,
+    dashboard: watched.dashboard,
     hasConsole: serverConfig.hasConsole,
   };
   const { host, port, tls } = serverConfig;
@@ -215,6 +153,96 @@ export async function startServer(
       await server.stop(true);
       await everything.disposeAsync();
     },
+  };
+}
+
+interface WatchOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly hub: Hub;
+  readonly source: OpenSource;
+  /** Undefined as long as there is no log. */
+  readonly aggregator: () => Aggregator | undefined;
+  readonly additions: ServerAdditions;
+}
+
+/** What shows how all of it is: the gauges of the metrics, the status, and the dashboard. */
+function watch({
+  config,
+  logger,
+  metrics,
+  hub,
+  source,
+  aggregator,
+  additions: { dashboardSource, recentErrors = () => [] },
+}: WatchOptions): Disposable & Pick<HttpContext, "kafkaStatus" | "dashboard"> {
+  const { streams, watching, topics } = config;
+  const { version } = packageJson;
+  metrics.buildInfo.set(
+    { version, bun: Bun.version, mode: config.kafka ? "kafka" : "embedded" },
+    1,
+  );
+  metrics.observe({
+    isReady: () => hub.source !== undefined && !hub.isDraining && source.missing().length === 0,
+    activities: () => hub.activities(),
+    log: () => hub.source?.log,
+    partitions: () => source.status().consumer.partitions,
+    aggregationLag: () => aggregator()?.lag() ?? 0,
+  });
+  const { isSanitized, updateIntervalMs } = watching;
+  const names = hostsAndGroups(config);
+  const sanitizer = createSanitizer({ isSanitized, names, shown: config.heldTopics });
+  const aggregation = (): Aggregation | null => aggregator()?.current() ?? null;
+  const dashboardLogger = logger.child({ part: "dashboard" });
+  const held = new DisposableStack();
+  held.use(watchEventLoop(metrics));
+  const dashboard: Dashboard = held.use(
+    new Dashboard({
+      metrics,
+      logger: dashboardLogger,
+      sanitizer,
+      activities: () => hub.activities(),
+      connections: () => hub.connections(),
+      viewers: () => updates.size,
+      isStopping: () => hub.isDraining,
+      missing: source.missing,
+      degraded: source.degraded,
+      source: source.status,
+      log: () => hub.source?.log,
+      aggregation,
+      aggregationLag: () => aggregator()?.lag() ?? null,
+      topicSections: () => aggregator()?.sections() ?? {},
+      applicationSource: dashboardSource,
+      recentErrors,
+      version,
+      topics,
+      updateIntervalMs,
+      isSanitized,
+      host: hostname(),
+    }),
+  );
+  const updates = held.use(
+    new DashboardUpdates({
+      ...streams,
+      logger: dashboardLogger,
+      metrics,
+      snapshot: () => dashboard.newJson(),
+      intervalMs: updateIntervalMs,
+      maxAgeMs: streams.maxConnectionAgeMs,
+    }),
+  );
+  return {
+    kafkaStatus: () => {
+      const status = sanitizer.status(source.status());
+      return { ...status, consumer: { ...status.consumer, currentAggregation: aggregation() } };
+    },
+    dashboard: {
+      recentJson: () => dashboard.recentJson(),
+      status: () => dashboard.status(),
+      updates,
+    },
+    [Symbol.dispose]: () => held.dispose(),
   };
 }
 

@@ -1,12 +1,6 @@
 import type { Logger } from "../logger.ts";
 import type { DashboardSource, Sections } from "./dashboard-data.ts";
-
-/**
- * Most that the application's sections may be together, as JSON. Every subscriber of the dashboard
- * gets them with every update, and one that stops reading holds an update: a source that returns
- * its whole database by mistake must not take the server's memory.
- */
-export const MAX_SECTIONS_BYTES = 128 * 1024;
+import { MAX_SECTIONS_BYTES } from "./sections.ts";
 
 const FAULTS = {
   threw: "the application's data source has thrown an error",

@@ -89,6 +89,8 @@ export class Dashboard implements Disposable {
   readonly #application: ApplicationSections;
   readonly #audience: () => Audience;
   readonly #sampler: Sampler;
+  /** What was wrong with the sections when they were last put together. */
+  #sectionFaults: readonly string[] = [];
   #newest: Snapshot | undefined;
   /** The one that is being made: whoever asks meanwhile gets it too. */
   #making: Promise<Snapshot> | undefined;
@@ -108,7 +110,7 @@ export class Dashboard implements Disposable {
     this.#sampler = new Sampler({
       read: () => this.#read(),
       // Since when something holds must not depend on whether somebody looks.
-      onSample: (past) => void this.#performance(past, this.#sections().faults),
+      onSample: (past) => void this.#performance(past),
       onError: (error) => logger.error({ err: error }, "dashboard sample could not be taken"),
     });
   }
@@ -146,15 +148,15 @@ export class Dashboard implements Disposable {
     await this.#application.refresh();
     const madeMs = performance.now();
     const past = await this.#sampler.past();
-    const { sections, faults } = this.#sections();
+    const sections = this.#sections();
     const { viewers, recentErrors, ...inputs } = this.#inputs;
     const source = inputs.source();
     const aggregation = inputs.aggregation();
     const log = inputs.log();
     const memory = process.memoryUsage();
-    const data: DashboardData & Sections = {
+    const data: DashboardData = {
       timestamp: past.now.timestamp,
-      performance: this.#performance(past, faults),
+      performance: this.#performance(past),
       traffic: trafficOf({
         past,
         samples: this.#sampler.samples(),
@@ -171,9 +173,8 @@ export class Dashboard implements Disposable {
       },
       errors: recentErrors(),
       metadata: this.#metadata(source),
-      ...sections,
     };
-    this.#newest = { json: JSON.stringify(data), madeMs };
+    this.#newest = { json: withMembers(JSON.stringify(data), sections), madeMs };
     return this.#newest;
   }
 
@@ -186,7 +187,7 @@ export class Dashboard implements Disposable {
     });
   }
 
-  #performance(past: Past, sectionFaults: readonly string[]): Performance {
+  #performance(past: Past): Performance {
     const { sanitizer, isStopping, missing, degraded, source, aggregationLag } = this.#inputs;
     return this.#judge.judge({
       nowMs: past.now.timestamp,
@@ -196,14 +197,16 @@ export class Dashboard implements Disposable {
       source: sanitizer.status(source()),
       past,
       aggregationLag: aggregationLag(),
-      sectionFaults,
+      sectionFaults: this.#sectionFaults,
     });
   }
 
-  #sections(): ReturnType<typeof joinSections> {
-    const { sections: application, fault } = this.#application;
-    const { sections, faults } = joinSections({ application, topic: this.#inputs.topicSections() });
-    return { sections, faults: fault === undefined ? faults : [fault, ...faults] };
+  /** The application's and the topic's, as JSON members. */
+  #sections(): readonly string[] {
+    const { sections, fault } = this.#application;
+    const { members, faults } = joinSections(sections, this.#inputs.topicSections());
+    this.#sectionFaults = fault === undefined ? faults : [fault, ...faults];
+    return members;
   }
 
   #metadata({ mode, consumer: { groupId } }: SourceStatus): Metadata {
@@ -222,4 +225,9 @@ export class Dashboard implements Disposable {
   #uptimeMs(): number {
     return performance.now() - this.#startedMs;
   }
+}
+
+/** An object's JSON with more members, which are JSON already. */
+function withMembers(json: string, members: readonly string[]): string {
+  return members.length === 0 ? json : `${json.slice(0, -1)},${members.join(",")}}`;
 }
