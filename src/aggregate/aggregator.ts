@@ -10,14 +10,13 @@ export interface AggregatorOptions extends CountSettings {
   readonly now?: () => number;
   /** How often to look for new entries (default 100 ms). */
   readonly pollMs?: number;
+  /** Between two saves (default 1 s): what a crash loses of it is counted again from the log. */
+  readonly saveMs?: number;
 }
 
 /** Entries that are counted in one step of a turn, and bytes of them that are looked into: a millisecond's work or two. */
 const STEP_ENTRIES = 500;
 const STEP_BYTES = 128 << 10;
-
-/** Between two saves: what a crash loses of it is counted again from the log. */
-const SAVE_MS = 1_000;
 
 /** What took a millisecond is not done again for twenty: neither saves nor questions take more than 5% of a core each. */
 const REST = 20;
@@ -38,6 +37,7 @@ export class Aggregator implements Disposable {
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #timer: NodeJS.Timeout;
+  readonly #saveMs: number;
   readonly #counts: Counts;
   /** The work under way, a `yield` for each step of a turn. While it saves, nothing is counted. */
   #round: Generator<void, void, void> | undefined;
@@ -50,11 +50,12 @@ export class Aggregator implements Disposable {
   #answer: { aggregation: Aggregation; seq: number; reuseUntilMs: number } | undefined;
 
   constructor(options: AggregatorOptions) {
-    const { log, turns, logger, now = Date.now, pollMs = 100 } = options;
+    const { log, turns, logger, now = Date.now, pollMs = 100, saveMs = 1_000 } = options;
     this.#log = log;
     this.#turns = turns;
     this.#logger = logger;
     this.#now = now;
+    this.#saveMs = saveMs;
     this.#counts = this.#restore(options);
     this.#savedSeq = this.#counts.seq;
     this.#timer = setInterval(() => this.#look(), pollMs);
@@ -197,7 +198,7 @@ export class Aggregator implements Disposable {
       this.#isSaveFailing = true;
     }
     const doneMs = performance.now();
-    this.#nextSaveMs = doneMs + Math.max(SAVE_MS, (doneMs - startedMs) * REST);
+    this.#nextSaveMs = doneMs + Math.max(this.#saveMs, (doneMs - startedMs) * REST);
   }
 }
 
