@@ -14,6 +14,7 @@ const PACKAGES = [
   { command: "java", packages: ["default-jdk-headless"] },
   { command: "mvn", packages: ["maven"] },
   { command: "cc", packages: ["gcc", "libc6-dev"] },
+  { command: "promtool", packages: ["prometheus"] },
 ];
 
 /** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */
