@@ -35,7 +35,7 @@ export const ANOMALY_RULES: readonly AnomalyRule[] = [
         usual.mean >= 10 &&
         usual.min > 0 &&
         usual.spread < usual.mean / 2
-        ? `No record has come for 10 s; before, it were ${rate(usual.mean)} a second`
+        ? `No record has come for 10 s; before, there were ${rate(usual.mean)} a second`
         : undefined;
     },
   },
@@ -45,7 +45,7 @@ export const ANOMALY_RULES: readonly AnomalyRule[] = [
     check: ({ past }) => {
       const { now, usual } = compare(past, ({ arrived }) => arrived);
       return usual && usual.mean > 0 && isBurst(now, usual, 100)
-        ? `${rate(now)} records a second come; before, it were ${rate(usual.mean)}`
+        ? `${rate(now)} records a second come; before, there were ${rate(usual.mean)}`
         : undefined;
     },
   },
