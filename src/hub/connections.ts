@@ -27,8 +27,10 @@ export type Activities = Readonly<Record<"waiting" | "reading" | "live", number>
 
 /** O(subscribers). */
 export function countActivities(subscribers: ReadonlySet<Subscriber>): Activities {
-  const counts = { waiting: 0, reading: 0, live: 0, ended: 0 };
-  for (const { activity } of subscribers) counts[activity.kind] += 1;
+  const counts = { waiting: 0, reading: 0, live: 0 };
+  for (const { activity } of subscribers) {
+    if (activity.kind !== "ended") counts[activity.kind] += 1;
+  }
   return counts;
 }
 
