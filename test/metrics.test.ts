@@ -77,8 +77,9 @@ test("the topics that are labels are those of the settings", async () => {
 test("/metrics says what runs, since when, and what it holds", async () => {
   const beforeS = Date.now() / 1_000;
   await using server = await startLocalServer();
-  await using _subscriber = await TestSubscriber.live(server.url);
+  await using subscriber = await TestSubscriber.live(server.url);
   await publish(server.url, [{ data: 1 }, { data: 2 }]);
+  await subscriber.recordsUpTo(2);
   const value = (name: string): Promise<number> => metric(server.url, name);
   const text = await (await fetch(`${server.url}/metrics`)).text();
   expect(text).toMatch(/^headgate_build_info\{version="[\d.]+",bun="[\d.]+",mode="embedded"\} 1$/m);
@@ -89,6 +90,9 @@ test("/metrics says what runs, since when, and what it holds", async () => {
   expect(await value('sse_subscribers{state="live"}')).toBe(1);
   expect(await value('sse_subscribers{state="waiting"}')).toBe(0);
   expect(await value("headgate_records_appended_total")).toBe(2);
+  expect(await value("headgate_delivery_latency_seconds_count")).toBe(2);
+  expect(await value('headgate_delivery_latency_seconds_bucket{le="5"}')).toBe(2);
+  expect(await value('headgate_publish_duration_seconds_count{result="ok"}')).toBe(1);
   // The topic's own entry is one too.
   expect(await value("headgate_log_rows")).toBe(3);
   expect(await value("headgate_log_bytes")).toBeGreaterThan(0);

@@ -43,6 +43,7 @@ describe.skipIf(!kafkaAvailable())("KafkaFeed", () => {
     await produce(topic, [{ partition: 0, key: "t", value: null }]);
     await until(() => running.entries(topic).some(({ offset }) => offset === 10));
     expect(running.entries(topic).at(-1)).toMatchObject({ kind: "record", value: null });
+    expect((await running.metrics.recordsAppended.get()).values[0]?.value).toBe(31);
     expect(running.feed.status()).toMatchObject({ connected: true, missing: [] });
   });
 
