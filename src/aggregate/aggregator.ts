@@ -18,11 +18,8 @@ export interface AggregatorOptions extends CountSettings {
 const STEP_ENTRIES = 500;
 const STEP_BYTES = 128 << 10;
 
-/** What took a millisecond is not done again for twenty: neither saves nor questions take more than 5% of a core each. */
+/** A save that took a millisecond is not followed by another for twenty: no more than 5% of a core goes into them. */
 const REST = 20;
-
-/** A sixtieth of the shortest window, at most: no answer is older. */
-const MAX_ANSWER_AGE_MS = 10_000 / 60;
 
 /**
  * Counts what comes into the log, for the status, the metrics and the dashboard.
@@ -47,7 +44,6 @@ export class Aggregator implements Disposable {
   #isSaveFailing = false;
   #isReadFailing = false;
   #hasSkipped = false;
-  #answer: { aggregation: Aggregation; seq: number; reuseUntilMs: number } | undefined;
 
   constructor(options: AggregatorOptions) {
     const { log, turns, logger, now = Date.now, pollMs = 100, saveMs = 1_000 } = options;
@@ -61,24 +57,9 @@ export class Aggregator implements Disposable {
     this.#timer = setInterval(() => this.#look(), pollMs);
   }
 
-  /**
-   * What has come in the time just past. Cheap to ask: the same answer is given again while
-   * nothing changes, and else for twenty times as long as it took to work out, which is never
-   * longer than a sixtieth of ten seconds. What is not counted yet is not in it (`lag`).
-   */
+  /** What has come in the time just past, less what is not counted yet (`lag`). Cheap, however often it is asked. */
   current(): Aggregation {
-    const nowMs = this.#now();
-    const startedMs = performance.now();
-    const { seq } = this.#counts;
-    if (this.#answer && stepOf(this.#answer.aggregation.updatedAt) === stepOf(nowMs)) {
-      const { aggregation, reuseUntilMs } = this.#answer;
-      if (this.#answer.seq === seq || startedMs < reuseUntilMs) return aggregation;
-    }
-    const aggregation = this.#counts.aggregationAt(nowMs);
-    const doneMs = performance.now();
-    const reuseMs = Math.min((doneMs - startedMs) * REST, MAX_ANSWER_AGE_MS);
-    this.#answer = { aggregation, seq, reuseUntilMs: doneMs + reuseMs };
-    return aggregation;
+    return this.#counts.aggregationAt(this.#now());
   }
 
   /** The dashboard's sections, by name: what `dashboardTopic` said last of each. */
@@ -200,9 +181,4 @@ export class Aggregator implements Disposable {
     const doneMs = performance.now();
     this.#nextSaveMs = doneMs + Math.max(this.#saveMs, (doneMs - startedMs) * REST);
   }
-}
-
-/** The shortest window's step that a moment lies in. */
-function stepOf(ms: number): number {
-  return Math.floor(ms / MAX_ANSWER_AGE_MS);
 }

@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import type { Measure } from "./number-summary.ts";
 import { bucketOf, MAX_MAGNITUDE } from "./quantile-sketch.ts";
 
@@ -21,9 +20,9 @@ export function fieldReader(fields: readonly string[]): FieldReader {
       return nothing;
     let parsed: unknown;
     try {
-      parsed = JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString());
+      parsed = JSON.parse(DECODER.decode(value));
     } catch {
-      // Not JSON: any bytes may be a record's value. It is counted all the same.
+      // Not UTF-8, or not JSON: any bytes may be a record's value. It is counted all the same.
       return nothing;
     }
     return paths.map((path) => measureOf(memberAt(parsed, path)));
@@ -32,15 +31,18 @@ export function fieldReader(fields: readonly string[]): FieldReader {
 
 /** Whether it may be an object or a list in JSON: most other values need no parsing. */
 function canHoldMembers(value: Uint8Array): boolean {
-  const first = value.find((byte) => !isSpace(byte));
-  return (first === OBJECT || first === LIST) && isUtf8(value);
+  let at = 0;
+  while (isSpace(value[at])) at += 1;
+  return value[at] === OBJECT || value[at] === LIST;
 }
+
+const DECODER = new TextDecoder("utf-8", { fatal: true });
 
 const OBJECT = 0x7b;
 const LIST = 0x5b;
 
 /** RFC 8259 §2: space, tab, LF and CR. */
-function isSpace(byte: number): boolean {
+function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
 }
 

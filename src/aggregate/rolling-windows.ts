@@ -7,6 +7,9 @@ export const STEPS = 60;
 /** Further ahead of its arrival, a record's timestamp counts as a mistake and not as two clocks that differ. */
 const MAX_AHEAD_MS = 1_000;
 
+/** What took a millisecond to work out is told again for a hundred: no question costs more, however often it is put. */
+const REST = 100;
+
 interface Level {
   readonly name: WindowName;
   readonly windowMs: number;
@@ -14,6 +17,18 @@ interface Level {
   newest: number;
   /** By index; at most `STEPS`, from `newest` back. */
   readonly steps: Map<number, Step>;
+  /** Indexes of the steps that were changed, or let go of, since they were last stored. */
+  readonly changed: Set<number>;
+  answer: Answer | undefined;
+}
+
+/** What was told of a window last. */
+interface Answer {
+  readonly figures: WindowFigures;
+  readonly step: number;
+  /** Records that were counted by then. */
+  readonly counted: number;
+  readonly reuseUntilMs: number;
 }
 
 /** What was changed since it was last stored: what each name holds now; undefined: nothing. */
@@ -30,7 +45,7 @@ export type Changes = Generator<readonly [name: string, text: string | undefined
 export class RollingWindows {
   readonly #fields: readonly string[];
   readonly #levels: readonly Level[];
-  readonly #changed = new Map<string, Step | undefined>();
+  #counted = 0;
   #lastArrivedMs = 0;
   #late: number;
   #future: number;
@@ -39,9 +54,14 @@ export class RollingWindows {
     this.#fields = fields;
     this.#late = late;
     this.#future = future;
-    this.#levels = WINDOW_NAMES.map((name) => {
-      return { name, windowMs: WINDOWS[name], newest: 0, steps: new Map() };
-    });
+    this.#levels = WINDOW_NAMES.map((name) => ({
+      name,
+      windowMs: WINDOWS[name],
+      newest: 0,
+      steps: new Map(),
+      changed: new Set(),
+      answer: undefined,
+    }));
   }
 
   /** Records that were older than the longest window when they came. */
@@ -57,6 +77,7 @@ export class RollingWindows {
   /** Counts a record under its timestamp (-1: none), or under its arrival where that was earlier. Arrivals never go back. */
   count(counted: Counted, { timestampMs, arrivedMs }: Times): void {
     this.moveTo(arrivedMs);
+    this.#counted += 1;
     if (timestampMs > arrivedMs + MAX_AHEAD_MS) this.#future += 1;
     const at = timestampMs === -1 ? arrivedMs : Math.min(timestampMs, arrivedMs);
     let isLate = true;
@@ -67,33 +88,37 @@ export class RollingWindows {
       let step = level.steps.get(index);
       if (!step) level.steps.set(index, (step = new Step()));
       step.add(counted, this.#fields);
-      this.#changed.set(nameOf(level, index), step);
+      level.changed.add(index);
     }
     if (isLate) this.#late += 1;
   }
 
-  /** What each window holds at a moment; never one before the last arrival, so that a clock that is set back hides nothing. */
+  /**
+   * What each window holds at a moment; never one before the last arrival, so that a clock that is
+   * set back hides nothing. While records come, what is told of a window may lack those of the
+   * last moments: of its sixtieth part at most, and usually of much less (`REST`).
+   */
   figuresAt(nowMs: number): Record<WindowName, WindowFigures> {
     const atMs = Math.max(nowMs, this.#lastArrivedMs);
-    const figures = this.#levels.map((level): [WindowName, WindowFigures] => {
-      const last = stepAt(level, atMs);
-      const whole = new Step();
-      for (const [index, step] of level.steps) if (index > last - STEPS) whole.merge(step);
-      return [level.name, figuresOf(whole, level.windowMs)];
-    });
+    const figures = this.#levels.map(
+      (level) => [level.name, this.#figuresOf(level, atMs)] as const,
+    );
     // The cast holds: there is a level for each name.
     return Object.fromEntries(figures) as Record<WindowName, WindowFigures>;
   }
 
   /** The changes since `markStored`; nothing may be counted while they are read. */
   *changes(): Changes {
-    for (const [name, step] of this.#changed) {
-      yield [name, step === undefined ? undefined : JSON.stringify(step)];
+    for (const level of this.#levels) {
+      for (const index of level.changed) {
+        const step = level.steps.get(index);
+        yield [nameOf(level, index), step === undefined ? undefined : JSON.stringify(step)];
+      }
     }
   }
 
   markStored(): void {
-    this.#changed.clear();
+    for (const { changed } of this.#levels) changed.clear();
   }
 
   /**
@@ -124,9 +149,26 @@ export class RollingWindows {
       for (const index of level.steps.keys()) {
         if (index > newest - STEPS) continue;
         level.steps.delete(index);
-        this.#changed.set(nameOf(level, index), undefined);
+        level.changed.add(index);
       }
     }
+  }
+
+  #figuresOf(level: Level, atMs: number): WindowFigures {
+    const step = stepAt(level, atMs);
+    const startedMs = performance.now();
+    const { answer } = level;
+    if (answer?.step === step) {
+      if (answer.counted === this.#counted || startedMs < answer.reuseUntilMs)
+        return answer.figures;
+    }
+    const whole = new Step();
+    for (const [index, each] of level.steps) if (index > step - STEPS) whole.merge(each);
+    const figures = figuresOf(whole, level.windowMs);
+    const doneMs = performance.now();
+    const reuseUntilMs = doneMs + (doneMs - startedMs) * REST;
+    level.answer = { figures, step, counted: this.#counted, reuseUntilMs };
+    return figures;
   }
 }
 
