@@ -73,51 +73,29 @@ test("whatever is added, merged and stored: the sum is exact, each count a lower
   );
 });
 
-test("D11 ten million distinct names hold no more than the bound, and the frequent ones are found", () => {
+test("D11 ten million distinct names hold no more than the bound, and the frequent ones are first", () => {
   const names = isQuick ? 1_000_000 : 10_000_000;
   const capacity = 1_000;
   const hitters = new HeavyHitters(capacity);
-  const frequent = 50;
-  const every = 200;
+  const exact = new Map<string, number>();
   let most = 0;
-  let added = 0;
   for (let n = 0; n < names; n += 1) {
     hitters.add(`once-${n}`, 1);
-    added += 1;
-    if (n % every === 0) {
-      hitters.add(`often-${(n / every) % frequent}`, 1);
-      added += 1;
-    }
-    if (n % 1_000 === 0) most = Math.max(most, hitters.size);
-  }
-  expect(most).toBeGreaterThan(capacity);
-  expect(most).toBeLessThanOrEqual(2 * capacity + 1);
-  const top = hitters.top();
-  expect(total(top)).toBe(added);
-  // Each came a ten-thousandth of the time: too seldom to be sure of, so the bound is what holds.
-  const short = hitters.other / (capacity + 1);
-  const counts = new Map(top.items);
-  for (let i = 0; i < frequent; i += 1) {
-    const exact = names / every / frequent;
-    expect(counts.get(`often-${i}`) ?? 0).toBeLessThanOrEqual(exact);
-    expect(counts.get(`often-${i}`) ?? 0).toBeGreaterThanOrEqual(exact - short);
-  }
-});
-
-test("D11 names that are more frequent than the error are first, whatever comes between them", () => {
-  const hitters = new HeavyHitters(100);
-  const exact = new Map<string, number>();
-  for (let n = 0; n < 200_000; n += 1) {
-    hitters.add(`once-${n}`, 1);
-    if (n % 10 !== 0) continue;
-    const name = `often-${(n / 10) % 4}`;
+    most = Math.max(most, hitters.size);
+    if (n % 50 !== 0) continue;
+    // Each of them a two-hundred-and-fifty-fifth of all: four times what a count may be short by.
+    const name = `often-${(n / 50) % 5}`;
     hitters.add(name, 1);
     exact.set(name, (exact.get(name) ?? 0) + 1);
   }
-  const first = hitters.top().items.slice(0, exact.size);
+  expect(most).toBeGreaterThan(capacity);
+  expect(most).toBeLessThanOrEqual(2 * capacity);
+  const top = hitters.top();
+  expect(total(top)).toBe(names + names / 50);
+  const first = top.items.slice(0, exact.size);
   expect(first.map(([name]) => name).toSorted()).toEqual([...exact.keys()].toSorted());
   for (const [name, count] of first) {
     expect(count).toBeLessThanOrEqual(exact.get(name) ?? 0);
-    expect(count).toBeGreaterThanOrEqual((exact.get(name) ?? 0) - hitters.other / 101);
+    expect(count).toBeGreaterThanOrEqual((exact.get(name) ?? 0) - hitters.other / (capacity + 1));
   }
-});
+}, 60_000);
