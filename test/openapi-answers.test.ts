@@ -60,6 +60,8 @@ test.each([
   ["GET /livez", "/livez"],
   ["GET /readyz", "/readyz"],
   ["GET /kafka/status", "/kafka/status"],
+  ["GET /api/status", "/api/status"],
+  ["GET /api/dashboard", "/api/dashboard"],
   ["GET /metrics", "/metrics"],
   ["GET /openapi.json", "/openapi.json"],
   ["GET /events/recent", "/events/recent"],

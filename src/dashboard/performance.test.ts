@@ -76,3 +76,9 @@ test("a finding says since when it holds, and begins anew after it was over", ()
   expect(at(3000, ["disk"])).toEqual([["disk", 2000]]);
   expect(at(4000, ["kafka"])).toEqual([["kafka-away", 4000]]);
 });
+
+test("before there is a log, it and what counts it are down", () => {
+  const { subsystems } = new Judge().judge(observe([], { aggregationLag: null }));
+  const down = { status: "down", message: "There is no log before Kafka has answered" } as const;
+  expect(subsystems).toMatchObject({ log: down, aggregation: down, http: { status: "ok" } });
+});

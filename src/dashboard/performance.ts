@@ -51,8 +51,11 @@ export class Judge {
   }
 }
 
+/** Its file is named after the cluster, which has not answered yet. */
+const NO_LOG: Subsystem = { status: "down", message: "There is no log before Kafka has answered" };
+
 function subsystemsOf(
-  { source }: Observation,
+  { source, aggregationLag }: Observation,
   holding: readonly { rule: Rule; message: string }[],
 ): Record<SubsystemName, Subsystem> {
   const statusOf = (name: SubsystemName): Subsystem => {
@@ -61,13 +64,14 @@ function subsystemsOf(
     if (!worst) return { status: "ok" };
     return { status: worst.rule.isDown ? "down" : "degraded", message: worst.message };
   };
+  const hasLog = aggregationLag !== null;
   return {
     http: statusOf("http"),
     streams: statusOf("streams"),
-    log: statusOf("log"),
+    log: hasLog ? statusOf("log") : NO_LOG,
     feed: source.mode === "kafka" ? statusOf("feed") : { status: "off", message: "Without Kafka" },
     publisher: statusOf("publisher"),
-    aggregation: statusOf("aggregation"),
+    aggregation: hasLog ? statusOf("aggregation") : NO_LOG,
     dashboard: statusOf("dashboard"),
   };
 }

@@ -87,6 +87,13 @@ const CASES: readonly (readonly [
     observe([{ lag: 20_000 }, ...MINUTE, { lag: 19_999 }]),
     "Kafka is 20001 records ahead, 1 more than a minute ago",
   ],
+  [
+    "publisher-away",
+    observe([], { source: { ...source({}), producer: { connected: false } } }),
+    // Its disk is told of instead.
+    observe([], { source: { ...source({}), mode: "embedded", producer: { connected: false } } }),
+    "Kafka cannot be reached to publish to all partitions",
+  ],
   ...["failed", "timeout", "queue-full"].map(
     (result) =>
       [

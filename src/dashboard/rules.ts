@@ -124,6 +124,18 @@ export const HEALTH_RULES: readonly Rule[] = [
     },
   },
   {
+    name: "publisher-away",
+    points: 15,
+    subsystem: "publisher",
+    isDown: true,
+    isAlert: true,
+    when: "the publisher does not reach every broker that it needs",
+    check: ({ source: { mode, producer } }) =>
+      mode === "kafka" && !producer.connected
+        ? "Kafka cannot be reached to publish to all partitions"
+        : undefined,
+  },
+  {
     name: "publish-failed",
     points: 15,
     subsystem: "publisher",
@@ -219,7 +231,7 @@ export const HEALTH_RULES: readonly Rule[] = [
 ];
 
 /** Events that did not become durable. */
-export function publishFailures({ published }: Reading): number {
+function publishFailures({ published }: Reading): number {
   const { ok = 0, duplicate = 0 } = published;
   return sum(published) - ok - duplicate;
 }

@@ -44,10 +44,7 @@ export function readingsOf(spent: readonly Second[]): Reading[] {
 }
 
 /** A server that has been through these seconds, and of which nothing else is wrong. */
-export function observe(
-  spent: readonly Second[],
-  changes: Partial<Observation> = {},
-): Observation {
+export function observe(spent: readonly Second[], changes: Partial<Observation> = {}): Observation {
   const readings = readingsOf(spent);
   const now = readings.at(-1) ?? START;
   return {

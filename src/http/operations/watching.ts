@@ -48,10 +48,14 @@ export const WATCHING = {
       },
     },
   },
-  "GET /kafka/status": page("getKafkaStatus", "Says how far each partition has been read", {
-    permission: "status",
-    schema: "KafkaState",
-  }),
+  "GET /kafka/status": page(
+    "getKafkaStatus",
+    "Says how far each partition has been read, and what came",
+    {
+      permission: "status",
+      schema: "KafkaState",
+    },
+  ),
   "GET /api/status": page("getStatus", "Says how many are connected, and what they got", {
     permission: "status",
     schema: "StatusAnswer",
