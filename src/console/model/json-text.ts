@@ -35,6 +35,9 @@ export function memberText(json: string, name: string): string | undefined {
   return undefined;
 }
 
+/** A list in a list in a list, a hundred thousand times, would be laid out over gigabytes of blanks. */
+const MAX_INDENT = 60;
+
 /**
  * Lays JSON out over lines. It works on the text, so that numbers keep their digits:
  * `JSON.parse` makes 9007199254740992 of 9007199254740993.
@@ -42,7 +45,7 @@ export function memberText(json: string, name: string): string | undefined {
 export function indentJson(json: string): JsonToken[] {
   const tokens: JsonToken[] = [];
   let depth = 0;
-  const newLine = (): string => `\n${"  ".repeat(depth)}`;
+  const newLine = (): string => `\n${"  ".repeat(Math.max(0, Math.min(depth, MAX_INDENT)))}`;
   const punctuate = (text: string): void => void tokens.push({ kind: "punctuation", text });
   const pattern = /[{}[\],:]|"|[^\s{}[\],:"]+/g;
   for (let match = pattern.exec(json); match; match = pattern.exec(json)) {

@@ -55,5 +55,5 @@ export function publishedText({
 }): string {
   const [{ topic, partition, offset } = { topic: "", partition: 0, offset: 0 }] = events;
   const streams = receivers === 1 ? "1 stream" : `${receivers} streams`;
-  return `Stored at ${topic}/${partition} @ ${offset}; ${streams} of this instance get it`;
+  return `Stored at ${topic}/${partition} @ ${offset}; ${streams} of this instance reached`;
 }

@@ -78,7 +78,7 @@ export class Plot {
       scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
       axes: [
         { ...axis, size: 18, gap: 2, space: 70, values: (_, ticks) => ticks.map(clock) },
-        { ...axis, size: 38, gap: 4, space: 26, values: (_, ticks) => ticks.map(format) },
+        { ...axis, size: 46, gap: 4, space: 26, values: (_, ticks) => ticks.map(format) },
       ],
       series: [
         {},

@@ -55,7 +55,7 @@ export class WindowPanel {
         { class: "figure" },
         el("span", {}, el("b", { text: formatCount(figures.count) }), " events"),
         el("span", {}, el("b", { text: formatRate(figures.ratePerSecond) }), " /s"),
-        ...(isFull ? [] : [el("span", { text: "not counted for all of it yet" })]),
+        ...(isFull ? [] : [el("span", { text: "not full yet" })]),
       ),
       bars("By topic", figures.byTopic, figures),
       bars(figures.truncated ? "By type (at least)" : "By type", figures.byType, figures),
