@@ -152,6 +152,56 @@ test("what is disposed of has saved everything", async () => {
   expect(after).not.toHaveBeenCalled();
 });
 
+test("a save stores the steps that have changed, and no others", async () => {
+  let time = HOUR;
+  using log = new EventLog({ path: ":memory:", durable: false, now: () => time });
+  using aggregator = startAggregator({ log, now: () => time });
+  appendRecords(log, "t", {});
+  await settled(log, aggregator);
+  const write = spyOn(log.kept, "write");
+  time += 1_000;
+  appendRecords(log, "t", {});
+  await settled(log, aggregator);
+  const names = write.mock.calls.flatMap(([changes]) => [...changes].map(([name]) => name));
+  expect(names).toEqual([
+    "position",
+    `step 10s ${(HOUR / 10_000) * 60 + 6}`,
+    `step 1m ${HOUR / 1_000 + 1}`,
+    `step 5m ${HOUR / 5_000}`,
+    `step 1h ${HOUR / 60_000}`,
+  ]);
+});
+
+test("what the log held before is counted, and all of it since its first entry", async () => {
+  let time = HOUR;
+  using log = new EventLog({ path: ":memory:", durable: false, now: () => time });
+  appendRecords(log, "t", {}, {});
+  time += 1_000;
+  appendRecords(log, "t", {});
+  time += 60_000;
+  using aggregator = startAggregator({ log, now: () => time });
+  await settled(log, aggregator);
+  const { since, windows } = aggregator.current();
+  expect([since, windows["1m"].count, windows["1h"].count]).toEqual([HOUR, 0, 3]);
+});
+
+test("one step of a turn looks into so many bytes only, and takes so many entries", async () => {
+  using log = memoryLog();
+  const work: (() => boolean)[] = [];
+  const turns = { add: (step: () => boolean) => void work.push(step) };
+  using aggregator = startAggregator({ log, now, turns, fields: ["n"] });
+  const large = JSON.stringify({ n: 1, padding: "x".repeat(50_000) });
+  appendRecords(log, "t", ...Array.from({ length: 9 }, () => ({ data: large })));
+  appendRecords(log, "t", ...Array.from({ length: 600 }, () => ({})));
+  await until(() => work.length > 0);
+  const lags = [aggregator.lag()];
+  while (work[0]?.()) lags.push(aggregator.lag());
+  const counted = lags.map((lag, i) => (lags[i - 1] ?? lag) - lag).filter((each) => each > 0);
+  // The topic's own entry and three large records, three more, and three; then the small ones.
+  expect(counted).toEqual([4, 3, 3, 500, 100]);
+  expect(aggregator.current().windows["10s"].fields["n"]?.count).toBe(9);
+});
+
 test("nothing is saved where nothing has come", async () => {
   using log = memoryLog();
   using aggregator = startAggregator({ log, now });

@@ -94,14 +94,13 @@ export class RollingWindows {
   }
 
   /**
-   * What each window holds at a moment; never one before the last arrival, so that a clock that is
-   * set back hides nothing. While records come, what is told of a window may lack those of the
-   * last moments: of its sixtieth part at most, and usually of much less (`REST`).
+   * What each window holds at a moment, and whatever came after it: a clock that is set back hides
+   * nothing. While records come, what is told of a window may lack those of the last moments: of
+   * its sixtieth part at most, and usually of much less (`REST`).
    */
   figuresAt(nowMs: number): Record<WindowName, WindowFigures> {
-    const atMs = Math.max(nowMs, this.#lastArrivedMs);
     const figures = this.#levels.map(
-      (level) => [level.name, this.#figuresOf(level, atMs)] as const,
+      (level) => [level.name, this.#figuresOf(level, nowMs)] as const,
     );
     // The cast holds: there is a level for each name.
     return Object.fromEntries(figures) as Record<WindowName, WindowFigures>;
@@ -154,13 +153,13 @@ export class RollingWindows {
     }
   }
 
-  #figuresOf(level: Level, atMs: number): WindowFigures {
-    const step = stepAt(level, atMs);
+  #figuresOf(level: Level, nowMs: number): WindowFigures {
+    const step = stepAt(level, nowMs);
     const startedMs = performance.now();
     const { answer } = level;
     if (answer?.step === step) {
-      if (answer.counted === this.#counted || startedMs < answer.reuseUntilMs)
-        return answer.figures;
+      const isFresh = answer.counted === this.#counted || startedMs < answer.reuseUntilMs;
+      if (isFresh) return answer.figures;
     }
     const whole = new Step();
     for (const [index, each] of level.steps) if (index > step - STEPS) whole.merge(each);
