@@ -13,6 +13,7 @@ import {
   startLocalServer,
   startServer,
   temporaryDirectory,
+  storedUpTo,
 } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
@@ -189,7 +190,7 @@ test("D8 a key is of 1 to 128 printable characters; others are 400, and nothing 
     await peer.stream.until(() => peer.body.endsWith("\n") || peer.stream.isEnded);
     return peer;
   };
-  const status = async (): Promise<string> => (await fetch(`${server.url}/kafka/status`)).text();
+  const status = (): Promise<string> => storedUpTo(server.url);
   const before = await status();
   const bad = [
     "",

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Headgate } from "../src/headgate.ts";
 import { until } from "./support/feed.ts";
 import { RawPeer } from "./support/peers.ts";
-import { type LocalServer, metric, startLocalServer } from "./support/server.ts";
+import { type LocalServer, metric, startLocalServer, storedUpTo } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import { refusal } from "./support/tokens.ts";
 
@@ -71,7 +71,7 @@ test.each([
   ["topic-not-found", { data: 1, topic: "nothing" }],
   ["too-large", { data: "x".repeat(10_001) }],
 ])("D6 what is %s is refused before anything is sent (%#)", async (code, bad) => {
-  const status = async (): Promise<string> => (await fetch(`${server.url}/kafka/status`)).text();
+  const status = (): Promise<string> => storedUpTo(server.url);
   const before = await status();
   // The cast holds: JavaScript's callers have no types.
   const event = bad as { data: unknown };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { OutgoingRecord } from "../src/log/publisher.ts";
 import { RawPeer } from "./support/peers.ts";
-import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
+import { type LocalServer, publish, startLocalServer, storedUpTo } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 let server: LocalServer;
@@ -31,12 +31,12 @@ test.each([
   ["A17", { headers: { "headgate-user": "x" } }],
   ["A17", { to: { user: "a\r" } }],
 ])("%s the publish of %j is 422, and nothing is stored", async (_, fields) => {
-  const before = await (await fetch(`${server.url}/kafka/status`)).text();
+  const before = await storedUpTo(server.url);
   const response = await publish(server.url, [{ data: 1 }, { data: 2, ...fields }]);
   expect(response.status).toBe(422);
   expect(response.headers.get("content-type")).toBe("application/problem+json");
   expect(await response.json()).toMatchObject({ type: "/errors/invalid-event", status: 422 });
-  expect(await (await fetch(`${server.url}/kafka/status`)).text()).toBe(before);
+  expect(await storedUpTo(server.url)).toBe(before);
 });
 
 test("A9 a body of 5 MB is 413 with a problem, at once, and the server goes on", async () => {

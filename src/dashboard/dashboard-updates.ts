@@ -1,4 +1,5 @@
 import { StreamCounts } from "../hub/counting.ts";
+import { drainStreams } from "../hub/drain.ts";
 import type { CloseReason, EndReason, Sink } from "../hub/subscriber.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
@@ -66,8 +67,6 @@ export class DashboardUpdates implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   /** Heartbeats and clean-up; the same. */
   #watches: readonly NodeJS.Timeout[] = [];
-  readonly #drains = new Set<NodeJS.Timeout>();
-  #onEmpty: (() => void) | undefined;
 
   constructor(options: DashboardUpdatesOptions) {
     this.#options = options;
@@ -128,20 +127,16 @@ export class DashboardUpdates implements Disposable {
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
     if (this.size === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#onEmpty = resolve;
-    const at = (ms: number, act: () => void): void => void this.#drains.add(setTimeout(act, ms));
-    for (const viewer of this.#viewers) {
-      at(this.#random() * graceMs * DRAIN_SPREAD, () => this.close(viewer, "shutdown"));
-    }
-    at(graceMs, () => this.#cutAll());
-    await promise;
-    for (const timer of this.#drains) clearTimeout(timer);
+    await drainStreams(this.#viewers, {
+      graceMs,
+      random: this.#random,
+      close: (viewer) => this.close(viewer, "shutdown"),
+      cut: (viewer) => this.#cut(viewer, "shutdown"),
+    });
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#drains) clearTimeout(timer);
-    this.#cutAll();
+    for (const viewer of this.#viewers) this.#cut(viewer, "shutdown");
   }
 
   #schedule(): void {
@@ -228,10 +223,6 @@ export class DashboardUpdates implements Disposable {
     viewer.sink.end();
   }
 
-  #cutAll(): void {
-    for (const viewer of this.#viewers) this.#cut(viewer, "shutdown");
-  }
-
   #cut(viewer: Viewer, reason: EndReason): void {
     this.#remove(viewer, reason);
     viewer.sink.drop();
@@ -246,13 +237,9 @@ export class DashboardUpdates implements Disposable {
     this.#timer = undefined;
     for (const timer of this.#watches) clearInterval(timer);
     this.#watches = [];
-    this.#onEmpty?.();
   }
 
   #retry(): Uint8Array {
     return encodeRetry("plain", this.#options.retryMs * (0.75 + 0.5 * this.#random()));
   }
 }
-
-/** Streams close over this part of the grace; the rest is for those that take their time. */
-const DRAIN_SPREAD = 0.7;

@@ -119,3 +119,11 @@ function collect(stream: ReadableStream<Uint8Array>): { text: () => string; done
   };
   return { text: () => text, done: read() };
 }
+
+/** How far every partition is stored, as text: the same again where nothing has been stored since. */
+export async function storedUpTo(url: string): Promise<string> {
+  const { consumer } = (await (await fetch(`${url}/kafka/status`)).json()) as {
+    consumer: { partitions: unknown };
+  };
+  return JSON.stringify(consumer.partitions);
+}
