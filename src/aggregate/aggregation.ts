@@ -9,9 +9,9 @@ export interface Aggregation {
   readonly updatedAt: number;
   /** From when on everything is counted: a window that begins before it is not full yet. */
   readonly since: number;
-  /** Records that were older than the longest window when they came: counted here, and in no window. */
+  /** Records that were older than the longest window when they came, ever: counted here, and in no window. */
   readonly late: number;
-  /** Records dated more than a second after they came: counted as of when they came. */
+  /** Records dated more than a second after they came, ever: counted as of when they came. */
   readonly future: number;
   readonly windows: Readonly<Record<WindowName, WindowFigures>>;
 }
@@ -31,7 +31,10 @@ export interface WindowFigures {
   readonly fields: Readonly<Record<string, FieldFigures>>;
 }
 
-/** Minimum, maximum, mean and count are exact; quantiles lie within 1% of a value of their rank. */
+/**
+ * Minimum, maximum, mean and count are exact; quantiles lie within 1% of a value of their rank
+ * (less exact at the low end where numbers span more than eight hundred million to one).
+ */
 export interface FieldFigures {
   readonly count: number;
   readonly min: number;

@@ -1,5 +1,5 @@
 /** Quantiles are off by at most this part of the value that has their rank. */
-export const RELATIVE_ERROR = 0.01;
+const RELATIVE_ERROR = 0.01;
 
 /** Beyond this, sums of doubles could overflow. Below its inverse, a number is as good as 0. */
 export const MAX_MAGNITUDE = 1e290;

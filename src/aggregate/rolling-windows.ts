@@ -2,7 +2,7 @@ import { type WindowFigures, type WindowName, WINDOWS } from "./aggregation.ts";
 import { type Counted, parseStep, Step } from "./step.ts";
 
 /** Steps of each window. */
-export const STEPS = 60;
+const STEPS = 60;
 
 /** Further ahead of its arrival, a record's timestamp counts as a mistake and not as two clocks that differ. */
 const MAX_AHEAD_MS = 1_000;

@@ -6,13 +6,13 @@ import { type Measure, NumberSummary } from "./number-summary.ts";
  * Types that are held by name: against a producer that makes up a type for each event, to fill the
  * memory. Up to twice as many are held between two saves.
  */
-export const MAX_TYPES = 1_000;
+const MAX_TYPES = 1_000;
 
 /**
  * Longer types are counted under none: against types of megabytes. They are not cut, since two
  * that begin alike would be counted as one that nobody sent.
  */
-export const MAX_TYPE_LENGTH = 128;
+const MAX_TYPE_LENGTH = 128;
 
 /** What is counted of one record. */
 export interface Counted {
