@@ -52,7 +52,7 @@ function stopOnSignals(headgate: Headgate, logger: Logger): void {
     }
     stoppingSinceMs = performance.now();
     const graceMs = headgate.config.server.shutdownGraceMs;
-    logger.info({ signal, graceMs }, "server is stopping");
+    logger.info({ signal }, "process is asked to stop");
     setTimeout(() => process.exit(1), graceMs + OVERTIME_MS).unref();
     headgate.stop().then(
       () => process.exit(0),

@@ -382,32 +382,6 @@ describe("settings that are not supported yet", () => {
   });
 });
 
-describe("what is watched", () => {
-  test("the dashboard's topic is read beside those that are served", () => {
-    const { topics, heldTopics } = parseConfig({ SSE_DASHBOARD_TOPIC: "sections" });
-    expect({ topics, heldTopics }).toEqual({
-      topics: ["events"],
-      heldTopics: ["events", "sections"],
-    });
-    expect(parseConfig({ SSE_DASHBOARD_TOPIC: "events" }).heldTopics).toEqual(["events"]);
-    expect(refusal({ SSE_DASHBOARD_TOPIC: "a,b" })).toContain("SSE_DASHBOARD_TOPIC");
-  });
-
-  test("paths of numbers are names with dots between them, sixteen at most", () => {
-    const { fields } = parseConfig({ AGGREGATE_FIELDS: "payload.times, a.0.b" }).watching;
-    expect(fields).toEqual(["payload.times", "a.0.b"]);
-    const many = Array.from({ length: 17 }, (_, i) => `f${i}`).join(",");
-    expect(refusal({ AGGREGATE_FIELDS: many })).toContain("at most 16");
-    for (const bad of ["a..b", "$[0]", "a b", "a,a", "a.b.c.d.e.f.g.h.i"]) {
-      expect(refusal({ AGGREGATE_FIELDS: bad })).toContain("AGGREGATE_FIELDS");
-    }
-  });
-
-  test("an update more often than ten times a second is refused", () => {
-    expect(refusal({ SSE_UPDATE_INTERVAL: "99" })).toContain("SSE_UPDATE_INTERVAL");
-  });
-});
-
 test("docs/configuration.md is what the schema prints (bun run docs:configuration)", async () => {
   const file = Bun.file(new URL("../docs/configuration.md", import.meta.url).pathname);
   expect(await file.text()).toBe(configurationMarkdown());

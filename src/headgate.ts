@@ -2,7 +2,7 @@ import { type Config, parseConfig } from "./config.ts";
 import { HeadgateError } from "./errors.ts";
 import type { Connections } from "./hub/connections.ts";
 import type { OutgoingRecord } from "./log/publisher.ts";
-import { createLogger, type Logger, recentTroubles } from "./logger.ts";
+import { createLogger, type Logger } from "./logger.ts";
 import { createNotificationSenders, type NotificationSenders } from "./notifications/senders.ts";
 import { type HeadgateOptions, toEnvironment } from "./options.ts";
 import type { PublishContext } from "./publishing/event-rules.ts";
@@ -114,10 +114,7 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
     start: () =>
       inTurn(async () => {
         if (!config.server.isEnabled) return;
-        server ??= await startServer(config, log, {
-          dashboardSource: options.dashboard,
-          recentErrors: () => recentTroubles(log),
-        });
+        server ??= await startServer(config, log, options.dashboard);
       }),
     stop: () =>
       inTurn(async () => {

@@ -1,19 +1,14 @@
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
-import type { Aggregation } from "./aggregate/aggregation.ts";
 import { Aggregator } from "./aggregate/aggregator.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config.ts";
-import { Dashboard } from "./dashboard/dashboard.ts";
-import type { DashboardSource, RecentError } from "./dashboard/dashboard-data.ts";
-import { DashboardUpdates } from "./dashboard/dashboard-updates.ts";
-import { createSanitizer } from "./dashboard/sanitizer.ts";
+import type { DashboardSource } from "./dashboard/dashboard-data.ts";
 import { HeadgateError } from "./errors.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
 import type { HttpContext } from "./http/context.ts";
 import { createCors } from "./http/cors.ts";
-import { FaultLog } from "./http/fault-log.ts";
+import { RequestLog } from "./http/request-log.ts";
 import { createPublishRate } from "./http/publish-rate.ts";
 import { serve } from "./http/server.ts";
 import { setSocketOptions } from "./http/socket-options.ts";
@@ -21,11 +16,11 @@ import type { Connections } from "./hub/connections.ts";
 import { Hub } from "./hub/hub.ts";
 import { takeDataDir } from "./log/data-dir.ts";
 import type { Logger } from "./logger.ts";
-import { createMetrics, type Metrics, watchEventLoop } from "./metrics.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
 import { Publishing } from "./publishing/publishing.ts";
 import { openEmbedded } from "./sources/embedded.ts";
-import type { OpenSource } from "./sources/source.ts";
 import { warningsOf } from "./warnings.ts";
+import { watch } from "./watching.ts";
 
 /** A running server. */
 export interface RunningServer {
@@ -40,14 +35,6 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** What the application that runs the server adds to it. */
-export interface ServerAdditions {
-  /** Makes its sections of the dashboard. */
-  readonly dashboardSource?: DashboardSource | undefined;
-  /** The last warnings and errors of the log, newest first. */
-  readonly recentErrors?: () => readonly RecentError[];
-}
-
 /**
  * Puts the parts together and serves.
  * @throws HeadgateError where the data directory or the port cannot be had; nothing is held then.
@@ -55,11 +42,15 @@ export interface ServerAdditions {
 export async function startServer(
   config: Config,
   logger: Logger,
-  additions: ServerAdditions = {},
+  dashboardSource?: DashboardSource,
 ): Promise<RunningServer> {
+  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
+  const { version } = packageJson;
+  const mode = config.kafka ? "kafka" : "embedded";
+  logger.info({ version, bun: Bun.version, mode, topics }, "server is starting");
   for (const warning of warningsOf(config)) logger.warn({ warning }, "settings seldom meant");
   const metrics = createMetrics();
-  const { server: serverConfig, streams, publishing: limits, who, topics } = config;
+  metrics.buildInfo.set({ version, bun: Bun.version, mode }, 1);
   const authenticator = createAuthenticator(
     who.jwt ? { mode: "jwt", ...who.jwt, ...who } : { mode: "none", ...who },
   );
@@ -100,14 +91,14 @@ export async function startServer(
     metrics,
   });
   const watched = held.use(
-    watch({ config, logger, metrics, hub, source, additions, aggregator: () => aggregator }),
+    watch({ config, logger, metrics, hub, source, dashboardSource, aggregator: () => aggregator }),
   );
   const { updates } = watched.dashboard;
   const context: HttpContext = {
     hub,
     publishing,
     metrics,
-    faults: new FaultLog(logger.child({ part: "http" })),
+    log: new RequestLog(logger.child({ part: "http" })),
     topics,
     bindHost: serverConfig.host,
     allowedHosts: serverConfig.allowedHosts,
@@ -121,7 +112,7 @@ export async function startServer(
     }),
     rate: createPublishRate(limits.rate),
     trustedProxies: serverConfig.trustedProxies,
-    missing: source.missing,
+    missing: watched.missing,
     degraded: source.degraded,
     kafkaStatus: watched.kafkaStatus,
     dashboard: watched.dashboard,
@@ -135,14 +126,17 @@ export async function startServer(
     updates.leaveStallsToKernel();
   }
   const everything = held.move();
+  const url = server.url.href.replace(/\/$/, "");
+  logger.info({ url }, "server is listening");
   return {
-    url: server.url.href.replace(/\/$/, ""),
+    url,
     metrics,
     ready,
     publishing,
     connections: () => hub.connections(),
     async stop() {
       isStopping = true;
+      logger.info({ graceMs: serverConfig.shutdownGraceMs }, "server is stopping");
       // Publishes under way are awaited, and then answered, all within the grace.
       const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
       await Promise.race([
@@ -152,105 +146,9 @@ export async function startServer(
       await Promise.race([server.stop(), Bun.sleep(ANSWER_MS)]);
       await server.stop(true);
       await everything.disposeAsync();
+      logger.info("server has stopped");
     },
   };
-}
-
-interface WatchOptions {
-  readonly config: Config;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly hub: Hub;
-  readonly source: OpenSource;
-  /** Undefined as long as there is no log. */
-  readonly aggregator: () => Aggregator | undefined;
-  readonly additions: ServerAdditions;
-}
-
-/** What shows how all of it is: the gauges of the metrics, the status, and the dashboard. */
-function watch({
-  config,
-  logger,
-  metrics,
-  hub,
-  source,
-  aggregator,
-  additions: { dashboardSource, recentErrors = () => [] },
-}: WatchOptions): Disposable & Pick<HttpContext, "kafkaStatus" | "dashboard"> {
-  const { streams, watching, topics } = config;
-  const { version } = packageJson;
-  metrics.buildInfo.set(
-    { version, bun: Bun.version, mode: config.kafka ? "kafka" : "embedded" },
-    1,
-  );
-  metrics.observe({
-    isReady: () => hub.source !== undefined && !hub.isDraining && source.missing().length === 0,
-    activities: () => hub.activities(),
-    log: () => hub.source?.log,
-    partitions: () => source.status().consumer.partitions,
-    aggregationLag: () => aggregator()?.lag() ?? 0,
-  });
-  const { isSanitized, updateIntervalMs } = watching;
-  const names = hostsAndGroups(config);
-  const sanitizer = createSanitizer({ isSanitized, names, shown: config.heldTopics });
-  const aggregation = (): Aggregation | null => aggregator()?.current() ?? null;
-  const dashboardLogger = logger.child({ part: "dashboard" });
-  const held = new DisposableStack();
-  held.use(watchEventLoop(metrics));
-  const dashboard: Dashboard = held.use(
-    new Dashboard({
-      metrics,
-      logger: dashboardLogger,
-      sanitizer,
-      activities: () => hub.activities(),
-      connections: () => hub.connections(),
-      viewers: () => updates.size,
-      isStopping: () => hub.isDraining,
-      missing: source.missing,
-      degraded: source.degraded,
-      source: source.status,
-      log: () => hub.source?.log,
-      aggregation,
-      aggregationLag: () => aggregator()?.lag() ?? null,
-      topicSections: () => aggregator()?.sections() ?? {},
-      applicationSource: dashboardSource,
-      recentErrors,
-      version,
-      topics,
-      updateIntervalMs,
-      isSanitized,
-      host: hostname(),
-    }),
-  );
-  const updates = held.use(
-    new DashboardUpdates({
-      ...streams,
-      logger: dashboardLogger,
-      metrics,
-      snapshot: () => dashboard.newJson(),
-      intervalMs: updateIntervalMs,
-      maxAgeMs: streams.maxConnectionAgeMs,
-    }),
-  );
-  return {
-    kafkaStatus: () => {
-      const status = sanitizer.status(source.status());
-      return { ...status, consumer: { ...status.consumer, currentAggregation: aggregation() } };
-    },
-    dashboard: {
-      recentJson: () => dashboard.recentJson(),
-      status: () => dashboard.status(),
-      updates,
-    },
-    [Symbol.dispose]: () => held.dispose(),
-  };
-}
-
-/** What must not be shown, also where it does not look like what it is. */
-function hostsAndGroups({ kafka }: Config): string[] {
-  if (!kafka) return [];
-  const hosts = kafka.brokers.map((broker) => broker.replace(/:\d+$/, ""));
-  return [...hosts, hostname(), kafka.groupId];
 }
 
 function listen(options: Parameters<typeof serve>[0]): Bun.Server<undefined> {

@@ -22,14 +22,14 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   },
   log: { all: BASE },
   kafka: { all: [...BASE, "log"] },
-  aggregate: { all: [...BASE, "log"], types: ["hub"] },
+  aggregate: { all: [...BASE, "log", "sse"], types: ["hub"] },
   sse: { types: ["log"] },
   hub: { all: [...BASE, "log", "sse"] },
   publishing: { all: [...BASE, "log", "sse", "hub"] },
   notifications: { all: ["errors.ts", "sse", "publishing"] },
   client: { types: ["notifications"] },
   dashboard: { all: [...BASE, "sse", "hub"], types: ["aggregate", "log", "http"] },
-  console: {},
+  console: { types: ["aggregate", "dashboard"] },
   http: {
     all: [
       ...BASE,
@@ -48,6 +48,10 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
   "options.ts": { types: ["config-schema.ts", "dashboard"] },
   "warnings.ts": { all: ["http"], types: ["config.ts"] },
+  "watching.ts": {
+    all: [...BASE, "dashboard"],
+    types: ["aggregate", "config.ts", "http", "hub", "sources"],
+  },
   "running-server.ts": {
     all: [
       ...BASE,
@@ -58,10 +62,10 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
       "publishing",
       "http",
       "sources",
-      "dashboard",
       "warnings.ts",
+      "watching.ts",
     ],
-    types: ["config.ts"],
+    types: ["config.ts", "dashboard"],
   },
   "headgate.ts": {
     all: [...BASE, "config.ts", "options.ts", "publishing", "notifications", "running-server.ts"],

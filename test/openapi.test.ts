@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { HeadgateError } from "../src/errors.ts";
-import { FaultLog } from "../src/http/fault-log.ts";
+import { RequestLog } from "../src/http/request-log.ts";
 import { openApiDocument, problemsOf } from "../src/http/openapi.ts";
 import { OPERATIONS } from "../src/http/operations/operations.ts";
 import { PARAMETERS } from "../src/http/parameters.ts";
@@ -104,12 +104,12 @@ describe("the document", () => {
   });
 
   test("gives every problem the status that it is answered with", () => {
-    const logger = { faults: new FaultLog(createLogger("silent")), metrics: createMetrics() };
+    const logger = { log: new RequestLog(createLogger("silent")), metrics: createMetrics() };
     for (const operation of Object.values(OPERATIONS)) {
       for (const [status, codes] of Object.entries(problemsOf(operation))) {
         for (const code of codes) {
           const error = code === "internal" ? new Error(code) : new HeadgateError(code, code);
-          const response = problemResponse(error, logger);
+          const response = problemResponse(error, logger, "r");
           expect([code, String(response.status)]).toEqual([code, status]);
         }
       }

@@ -8,7 +8,7 @@ import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
-import type { FaultLog } from "./fault-log.ts";
+import type { RequestLog } from "./request-log.ts";
 import type { PublishRate } from "./publish-rate.ts";
 
 /** What the routes work with. */
@@ -16,7 +16,7 @@ export interface HttpContext {
   readonly hub: Hub;
   readonly publishing: Publishing;
   readonly metrics: Metrics;
-  readonly faults: FaultLog;
+  readonly log: RequestLog;
   /** Served topics. */
   readonly topics: readonly string[];
   readonly bindHost: string;
@@ -83,6 +83,8 @@ export type KafkaStatus = SourceStatus & {
 /** One request on its way to a route. */
 export interface RouteRequest {
   readonly request: Request;
+  /** By which it is found in the log. */
+  readonly requestId: string;
   readonly server: Bun.Server<undefined>;
   /** What the path's placeholders hold, percent-decoded. */
   readonly path: Readonly<Record<string, string>>;

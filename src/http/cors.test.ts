@@ -23,7 +23,7 @@ describe("with a list of origins", () => {
     expect(given([GOOD], { Origin: GOOD })).toEqual({
       "access-control-allow-origin": GOOD,
       "access-control-allow-credentials": "true",
-      "access-control-expose-headers": "Retry-After",
+      "access-control-expose-headers": "Retry-After, X-Request-Id",
       vary: "Origin",
     });
   });
@@ -86,7 +86,7 @@ test.each([[GOOD], ["null"], ["https://anybody.example"]])(
   (origin) => {
     expect(given("any", { Origin: origin, Cookie: "headgate_token=x" })).toEqual({
       "access-control-allow-origin": "*",
-      "access-control-expose-headers": "Retry-After",
+      "access-control-expose-headers": "Retry-After, X-Request-Id",
     });
   },
 );
@@ -111,7 +111,7 @@ describe("a preflight", () => {
       allow: "GET, HEAD, POST, OPTIONS",
       "access-control-allow-origin": GOOD,
       "access-control-allow-credentials": "true",
-      "access-control-expose-headers": "Retry-After",
+      "access-control-expose-headers": "Retry-After, X-Request-Id",
       "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
       "access-control-allow-headers":
         "Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Cache-Control, traceparent, tracestate, ce-id, ce-source, ce-specversion, ce-type, ce-subject, ce-time, ce-dataschema",

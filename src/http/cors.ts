@@ -43,7 +43,7 @@ const REQUEST_HEADERS = [
 const PREFLIGHT_MAX_AGE_S = "7200";
 
 /** What scripts may read beyond Content-Type and the like: when to come back after a 429 or a 503. */
-const EXPOSED_HEADERS = "Retry-After";
+const EXPOSED_HEADERS = "Retry-After, X-Request-Id";
 
 /** An empty list: no CORS. */
 export function createCors(settings: CorsSettings): Cors {

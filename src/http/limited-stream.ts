@@ -22,8 +22,8 @@ interface LimitedStreamOptions {
 
 /** A stream within the limits of the server, the address and the user; one too many is turned away. */
 export function limitedStream(
-  { hub, limits, metrics, authenticator }: HttpContext,
-  { request, server, principal, address }: RouteRequest,
+  { hub, limits, log, metrics, authenticator }: HttpContext,
+  { request, requestId, server, principal, address }: RouteRequest,
   { encoding, user, open }: LimitedStreamOptions,
 ): Response {
   if (request.method === "HEAD") return new Response(null, { headers: streamHeaders(encoding) });
@@ -50,6 +50,7 @@ export function limitedStream(
         expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
         onEnded: (reason) => {
           release();
+          log.streamEnded(requestId, reason);
           if (reason === "token-expired") authenticator.onExpired(principal);
         },
       });

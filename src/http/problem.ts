@@ -1,6 +1,6 @@
 import { type ErrorCode, HeadgateError } from "../errors.ts";
 import type { Metrics } from "../metrics.ts";
-import type { FaultLog } from "./fault-log.ts";
+import type { RequestLog } from "./request-log.ts";
 
 /** One HTTP status for each code. */
 const STATUS: Record<ErrorCode, number> = {
@@ -39,16 +39,17 @@ const PUBLIC_MESSAGES: Partial<Record<ErrorCode, string>> = {
 /** The answer to a request that failed: `application/problem+json` [RFC 9457], with a stable `type`. */
 export function problemResponse(
   error: unknown,
-  { faults, metrics }: { faults: FaultLog; metrics: Metrics },
+  { log, metrics }: { log: RequestLog; metrics: Metrics },
+  requestId: string,
 ): Response {
   if (!(error instanceof HeadgateError)) {
-    faults.report("internal", error);
+    log.failed(requestId, "internal", error);
     metrics.problems.inc({ code: "internal" });
     return respond(500, "internal", "Internal error", {}, {});
   }
   const { code, message, details } = error;
   const status = STATUS[code];
-  if (status >= 500) faults.report(code, details.cause);
+  if (status >= 500) log.failed(requestId, code, details.cause);
   metrics.problems.inc({ code });
   const headers: Record<string, string> = {};
   const retryAfterS = details.retryAfterS ?? (status === 503 || status === 429 ? 1 : undefined);

@@ -4,6 +4,7 @@ import { clientAddress } from "./client-address.ts";
 import type { Access, HttpContext, Route, RouteRequest } from "./context.ts";
 import { checkHost, isLocal, isLoopbackHost } from "./loopback.ts";
 import { problemResponse } from "./problem.ts";
+import { requestIdOf } from "./request-id.ts";
 import { CONSOLE_ROUTES } from "./routes/console.ts";
 import { DASHBOARD_ROUTES } from "./routes/dashboard.ts";
 import { eventsRoute, explainRoute, streamRoute } from "./routes/events.ts";
@@ -55,36 +56,52 @@ export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<u
     ...(tls && { tls }),
     // Ours answers with a problem, Bun's with nothing. What is refused Bun reads on, and keeps none of it.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: async (request, server) => context.cors.apply(request, await respond(request, server)),
+    fetch: async (request, server) => {
+      const sinceMs = performance.now();
+      const requestId = requestIdOf(request);
+      const response = await respond(request, requestId, server);
+      response.headers.set("X-Request-Id", requestId);
+      const { method, url } = request;
+      const { status } = response;
+      context.metrics.requests.inc({ status: `${Math.floor(status / 100)}xx` });
+      context.log.answered({ requestId, method, url, status, sinceMs });
+      return context.cors.apply(request, response);
+    },
   });
 
-  async function respond(request: Request, server: Bun.Server<undefined>): Promise<Response> {
+  async function respond(
+    request: Request,
+    requestId: string,
+    server: Bun.Server<undefined>,
+  ): Promise<Response> {
     try {
-      const response = await answer(context, request, server);
+      const response = await answer(context, { request, requestId, server });
       if (request.method !== "HEAD" || response.body === null) return response;
       return new Response(null, { status: response.status, headers: response.headers });
     } catch (error) {
-      return retryLater(context, request, error) ?? problemResponse(error, context);
+      return (
+        retryLater(context, request, requestId, error) ?? problemResponse(error, context, requestId)
+      );
     }
   }
 }
 
 /** Keys that check tokens cannot be fetched: an EventSource would give up for good on a 503. */
 function retryLater(
-  { faults, metrics }: HttpContext,
+  { log, metrics }: HttpContext,
   request: Request,
+  requestId: string,
   error: unknown,
 ): Response | undefined {
   const isPassing = error instanceof HeadgateError && error.code === "not-ready";
   if (!isPassing || request.method !== "GET" || !wantsStream(request)) return undefined;
-  faults.report(error.code, error.details.cause);
+  log.failed(requestId, error.code, error.details.cause);
   return shed(request, "overloaded", metrics);
 }
 
 function answer(
   context: HttpContext,
-  request: Request,
-  server: Bun.Server<undefined>,
+  { request, requestId, server }: Pick<RouteRequest, "request" | "requestId" | "server">,
 ): Response | Promise<Response> {
   checkHost({ bindHost: context.bindHost, headers: request.headers }, context.allowedHosts);
   const { route, path } = findRoute(context.hasConsole ? WITH_CONSOLE : ROUTES, request.url);
@@ -108,7 +125,7 @@ function answer(
   const access = typeof route.access === "string" ? route.access : route.access(request, context);
   const handle = (principal: Principal): Response | Promise<Response> => {
     authorize(context, request, access, principal);
-    return handler(context, { request, server, path, principal, address });
+    return handler(context, { request, requestId, server, path, principal, address });
   };
   const address = (): string =>
     clientAddress({
