@@ -57,7 +57,7 @@ export function watch({
       sanitizer,
       activities: () => hub.activities(),
       connections: () => hub.connections(),
-      viewers: () => updates.size,
+      watchers: () => updates.size,
       isStopping: () => hub.isDraining,
       missing: source.missing,
       degraded: source.degraded,

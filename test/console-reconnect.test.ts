@@ -36,6 +36,7 @@ describe.skipIf(!chromiumAvailable())("the console in Chromium", () => {
     const why = await page.page.textContent("#state-why");
     expect(why).toMatch(/trying again in \d+ s$/);
     expect(await page.page.isVisible("#retry")).toBe(true);
+    await page.page.locator("#health-score", { hasText: "?" }).waitFor();
     await using second = await startServer({ ...settings, PORT: String(port) });
     expect(second.port).toBe(port);
     // Somebody does not want to wait.

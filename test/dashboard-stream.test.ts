@@ -225,7 +225,7 @@ test("a section cannot take the name of the dashboard's own", async () => {
   ]);
 });
 
-test("E1 a viewer that stalls holds no updates and is cut; the others never notice", async () => {
+test("E1 a watcher that stalls holds no updates and is cut; the others never notice", async () => {
   const filler = "x".repeat(100_000);
   const { url } = await started({
     dashboard: () => ({ filler }),

@@ -22,9 +22,9 @@ const get = async (url: string): Promise<string> => (await fetch(url)).text();
 async function shownBy(url: string): Promise<string> {
   const paths = ["/kafka/status", "/api/dashboard", "/api/status"];
   const documents = await Promise.all(paths.map((path) => get(`${url}${path}`)));
-  await using viewer = await TestSubscriber.open(url, "/stream/dashboard");
-  await viewer.first("dashboard-update");
-  return [...documents, ...viewer.events.map(({ data }) => data)].join("\n");
+  await using watcher = await TestSubscriber.open(url, "/stream/dashboard");
+  await watcher.first("dashboard-update");
+  return [...documents, ...watcher.events.map(({ data }) => data)].join("\n");
 }
 
 describe("on the embedded log", () => {
@@ -39,8 +39,8 @@ describe("on the embedded log", () => {
   test("/api/status has exactly what dashboards of this kind expect", async () => {
     await using first = await TestSubscriber.live(server.url, "/events?userId=ann");
     await using second = await TestSubscriber.live(server.url, "/events?userId=ann");
-    await using viewer = await TestSubscriber.open(server.url, "/stream/dashboard");
-    await viewer.first("dashboard-update");
+    await using watcher = await TestSubscriber.open(server.url, "/stream/dashboard");
+    await watcher.first("dashboard-update");
     const ask = async (): Promise<{ data: Record<string, unknown> }> =>
       JSON.parse(await get(`${server.url}/api/status`)) as { data: Record<string, unknown> };
     await until(async () => (await ask()).data["activeUsers"] === 1);
@@ -151,9 +151,9 @@ test("sections come from the records of SSE_DASHBOARD_TOPIC", async () => {
     publish(server.url, { topic: "board", key: "intelligence", data });
   expect((await say({ totalLearnings: 1 })).status).toBe(200);
   await say(intelligence);
-  await using viewer = await TestSubscriber.open(server.url, "/stream/dashboard");
-  await viewer.until(() =>
-    viewer.events.some(({ data }) => data.includes(JSON.stringify(intelligence))),
+  await using watcher = await TestSubscriber.open(server.url, "/stream/dashboard");
+  await watcher.until(() =>
+    watcher.events.some(({ data }) => data.includes(JSON.stringify(intelligence))),
   );
   const shown = async (): Promise<unknown> =>
     SCHEMAS.DashboardAnswer.parse(JSON.parse(await get(`${server.url}/api/dashboard`))).data[

@@ -5,7 +5,7 @@ import type { EndReason, Sink } from "../hub/subscriber.ts";
 import { createLogger } from "../logger.ts";
 import { createMetrics } from "../metrics.ts";
 import { DashboardUpdates, type DashboardUpdatesOptions } from "./dashboard-updates.ts";
-import type { Viewer } from "./viewer.ts";
+import type { Watcher } from "./watcher.ts";
 
 /** A peer in memory that takes bytes, until it is told not to. */
 class TestPeer implements Sink {
@@ -50,7 +50,7 @@ interface Made {
   readonly updates: DashboardUpdates;
   /** How many snapshots were asked for. */
   readonly asked: () => number;
-  readonly view: (peer: TestPeer, expiresAtMs?: number) => Viewer;
+  readonly view: (peer: TestPeer, expiresAtMs?: number) => Watcher;
 }
 
 function make(options: Partial<DashboardUpdatesOptions> = {}): Made {
@@ -86,9 +86,9 @@ test("nothing is made while nobody looks, before the first and after the last", 
   await Bun.sleep(60);
   expect(asked()).toBe(0);
   const peer = new TestPeer();
-  const viewer = view(peer);
+  const watcher = view(peer);
   await until(() => asked() >= 3);
-  updates.onGone(viewer);
+  updates.onGone(watcher);
   expect([updates.size, peer.reasons]).toEqual([0, ["client"]]);
   const before = asked();
   await Bun.sleep(60);
@@ -109,12 +109,12 @@ test("all that look get the same updates, of which each is made once", async () 
 test("who comes gets the newest update, where it is younger than the interval, and else a new one", async () => {
   const { updates, asked, view } = make({ intervalMs: 200 });
   const [first, second, third] = [new TestPeer(), new TestPeer(), new TestPeer()];
-  const viewer = view(first);
+  const watcher = view(first);
   await until(() => first.events.length === 1);
   const other = view(second);
   expect(second.events).toEqual(["dashboard-update 1"]);
   expect(asked()).toBe(1);
-  updates.onGone(viewer);
+  updates.onGone(watcher);
   updates.onGone(other);
   await Bun.sleep(250);
   view(third);
@@ -127,7 +127,7 @@ test("who comes gets the newest update, where it is younger than the interval, a
 test("who pushes back skips updates, and gets the newest once it takes bytes again", async () => {
   const { updates, view } = make();
   const [slow, quick] = [new TestPeer(), new TestPeer()];
-  const viewer = view(slow);
+  const watcher = view(slow);
   view(quick);
   await until(() => slow.events.length === 1);
   slow.isFull = true;
@@ -135,11 +135,11 @@ test("who pushes back skips updates, and gets the newest once it takes bytes aga
   // The one with which it pushed back, and no other.
   expect(slow.events).toHaveLength(2);
   slow.isFull = false;
-  updates.onDrain(viewer);
+  updates.onDrain(watcher);
   expect(slow.events).toHaveLength(3);
   expect(slow.events.at(-1)).toBe(quick.events.at(-1) ?? "");
   // It has the newest: the same is not sent twice.
-  updates.onDrain(viewer);
+  updates.onDrain(watcher);
   expect(slow.events).toHaveLength(3);
 });
 

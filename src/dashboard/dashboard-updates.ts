@@ -4,7 +4,7 @@ import type { CloseReason, EndReason, Sink } from "../hub/subscriber.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { encodeRetry, encodeSystem } from "../sse/encoding.ts";
-import { Viewer } from "./viewer.ts";
+import { Watcher } from "./watcher.ts";
 
 export interface DashboardUpdatesOptions {
   readonly logger: Logger;
@@ -55,7 +55,7 @@ export class DashboardUpdates implements Disposable {
   readonly #options: DashboardUpdatesOptions;
   readonly #random: () => number;
   readonly #counts: StreamCounts;
-  readonly #viewers = new Set<Viewer>();
+  readonly #watchers = new Set<Watcher>();
   #newest: Update | undefined;
   #nextId = 1;
   #maxStallMs: number;
@@ -77,7 +77,7 @@ export class DashboardUpdates implements Disposable {
 
   /** Open streams. */
   get size(): number {
-    return this.#viewers.size;
+    return this.#watchers.size;
   }
 
   /** Stalled connections are ended by the kernel, which alone sees whether a slow peer takes bytes. */
@@ -86,57 +86,57 @@ export class DashboardUpdates implements Disposable {
   }
 
   /** Opens a stream: its first bytes leave at once. */
-  open(request: ViewRequest): Viewer {
+  open(request: ViewRequest): Watcher {
     const { maxAgeMs, intervalMs } = this.#options;
     const nowMs = performance.now();
     const endsAtMs = maxAgeMs > 0 ? nowMs + maxAgeMs * (0.8 + 0.2 * this.#random()) : Infinity;
-    const viewer = new Viewer({ ...request, nowMs, endsAtMs });
-    this.#viewers.add(viewer);
+    const watcher = new Watcher({ ...request, nowMs, endsAtMs });
+    this.#watchers.add(watcher);
     this.#counts.opened();
-    viewer.write(this.#retry(), nowMs);
+    watcher.write(this.#retry(), nowMs);
     this.#watch();
     const newest = this.#newest;
-    if (newest && nowMs - newest.begunMs < intervalMs) this.#send(viewer, newest, nowMs);
+    if (newest && nowMs - newest.begunMs < intervalMs) this.#send(watcher, newest, nowMs);
     this.#schedule();
     // It was let in just before the drain began, which knows only those who were there.
-    if (this.#isDraining) this.close(viewer, "shutdown");
-    return viewer;
+    if (this.#isDraining) this.close(watcher, "shutdown");
+    return watcher;
   }
 
   /** The peer takes bytes again: it gets the newest update, of those that it has missed. */
-  onDrain(viewer: Viewer): void {
-    viewer.blockedSinceMs = undefined;
-    if (!this.#viewers.has(viewer)) return;
-    if (viewer.closing) this.#finish(viewer);
-    else if (this.#newest) this.#send(viewer, this.#newest, performance.now());
+  onDrain(watcher: Watcher): void {
+    watcher.blockedSinceMs = undefined;
+    if (!this.#watchers.has(watcher)) return;
+    if (watcher.closing) this.#finish(watcher);
+    else if (this.#newest) this.#send(watcher, this.#newest, performance.now());
   }
 
   /** The connection is gone. */
-  onGone(viewer: Viewer): void {
-    this.#remove(viewer, viewer.blockedSinceMs === undefined ? "client" : "stalled");
+  onGone(watcher: Watcher): void {
+    this.#remove(watcher, watcher.blockedSinceMs === undefined ? "client" : "stalled");
   }
 
   /** Ends a stream after a whole event, with `close` as its last. */
-  close(viewer: Viewer, reason: CloseReason, reconnect = true): void {
-    if (!this.#viewers.has(viewer) || viewer.closing) return;
-    viewer.closing = { reason, reconnect };
-    if (viewer.blockedSinceMs === undefined) this.#finish(viewer);
+  close(watcher: Watcher, reason: CloseReason, reconnect = true): void {
+    if (!this.#watchers.has(watcher) || watcher.closing) return;
+    watcher.closing = { reason, reconnect };
+    if (watcher.blockedSinceMs === undefined) this.#finish(watcher);
   }
 
   /** Closes every stream, jittered over the grace so that they do not all come back at once; resolves when all are gone. */
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
     if (this.size === 0) return;
-    await drainStreams(this.#viewers, {
+    await drainStreams(this.#watchers, {
       graceMs,
       random: this.#random,
-      close: (viewer) => this.close(viewer, "shutdown"),
-      cut: (viewer) => this.#cut(viewer, "shutdown"),
+      close: (watcher) => this.close(watcher, "shutdown"),
+      cut: (watcher) => this.#cut(watcher, "shutdown"),
     });
   }
 
   [Symbol.dispose](): void {
-    for (const viewer of this.#viewers) this.#cut(viewer, "shutdown");
+    for (const watcher of this.#watchers) this.#cut(watcher, "shutdown");
   }
 
   #schedule(): void {
@@ -171,14 +171,14 @@ export class DashboardUpdates implements Disposable {
     this.#newest = update;
     this.#options.metrics.dashboardUpdates.inc();
     const nowMs = performance.now();
-    for (const viewer of this.#viewers) this.#send(viewer, update, nowMs);
+    for (const watcher of this.#watchers) this.#send(watcher, update, nowMs);
   }
 
-  #send(viewer: Viewer, { id, frame }: Update, nowMs: number): void {
-    if (viewer.updateId === id || viewer.blockedSinceMs !== undefined) return;
-    viewer.updateId = id;
+  #send(watcher: Watcher, { id, frame }: Update, nowMs: number): void {
+    if (watcher.updateId === id || watcher.blockedSinceMs !== undefined) return;
+    watcher.updateId = id;
     this.#counts.sent({ events: 1, bytes: frame.byteLength });
-    viewer.write(frame, nowMs);
+    watcher.write(frame, nowMs);
   }
 
   /** Looks after streams as long as there are any. */
@@ -195,9 +195,9 @@ export class DashboardUpdates implements Disposable {
   #sendHeartbeats(): void {
     const nowMs = performance.now();
     const dueMs = nowMs - this.#options.heartbeatMs;
-    for (const viewer of this.#viewers) {
-      if (viewer.lastWriteMs > dueMs || viewer.blockedSinceMs !== undefined) continue;
-      viewer.write(HEARTBEAT, nowMs);
+    for (const watcher of this.#watchers) {
+      if (watcher.lastWriteMs > dueMs || watcher.blockedSinceMs !== undefined) continue;
+      watcher.write(HEARTBEAT, nowMs);
     }
   }
 
@@ -205,33 +205,33 @@ export class DashboardUpdates implements Disposable {
     const nowMs = performance.now();
     // [RFC 7519 §4.1.4] A token's end is a time of day, and moves with the clock.
     const wallMs = Date.now();
-    for (const viewer of this.#viewers) {
-      const { blockedSinceMs } = viewer;
+    for (const watcher of this.#watchers) {
+      const { blockedSinceMs } = watcher;
       if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= this.#maxStallMs) {
-        this.#cut(viewer, "stalled");
-      } else if (wallMs >= viewer.expiresAtMs) this.close(viewer, "token-expired", false);
-      else if (nowMs >= viewer.endsAtMs) this.close(viewer, "max-age");
+        this.#cut(watcher, "stalled");
+      } else if (wallMs >= watcher.expiresAtMs) this.close(watcher, "token-expired", false);
+      else if (nowMs >= watcher.endsAtMs) this.close(watcher, "max-age");
     }
   }
 
-  #finish(viewer: Viewer): void {
-    const { closing } = viewer;
+  #finish(watcher: Watcher): void {
+    const { closing } = watcher;
     if (!closing) return;
     const frame = encodeSystem("plain", "close", JSON.stringify(closing));
-    viewer.write(Buffer.concat([this.#retry(), frame]), performance.now());
-    this.#remove(viewer, closing.reason);
-    viewer.sink.end();
+    watcher.write(Buffer.concat([this.#retry(), frame]), performance.now());
+    this.#remove(watcher, closing.reason);
+    watcher.sink.end();
   }
 
-  #cut(viewer: Viewer, reason: EndReason): void {
-    this.#remove(viewer, reason);
-    viewer.sink.drop();
+  #cut(watcher: Watcher, reason: EndReason): void {
+    this.#remove(watcher, reason);
+    watcher.sink.drop();
   }
 
-  #remove(viewer: Viewer, reason: EndReason): void {
-    if (!this.#viewers.delete(viewer)) return;
-    this.#counts.ended(reason, performance.now() - viewer.openedMs);
-    viewer.onEnded(reason);
+  #remove(watcher: Watcher, reason: EndReason): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#counts.ended(reason, performance.now() - watcher.openedMs);
+    watcher.onEnded(reason);
     if (this.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;

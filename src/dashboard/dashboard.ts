@@ -31,7 +31,7 @@ export interface DashboardInputs {
   /** O(subscribers). */
   readonly connections: () => Pick<Connections, "activeUsers">;
   /** Open streams of the dashboard. */
-  readonly viewers: () => number;
+  readonly watchers: () => number;
   readonly isStopping: () => boolean;
   readonly missing: () => readonly string[];
   readonly degraded: () => readonly string[];
@@ -149,7 +149,7 @@ export class Dashboard implements Disposable {
     const madeMs = performance.now();
     const past = await this.#sampler.past();
     const sections = this.#sections();
-    const { viewers, recentErrors, ...inputs } = this.#inputs;
+    const { watchers, recentErrors, ...inputs } = this.#inputs;
     const source = inputs.source();
     const aggregation = inputs.aggregation();
     const log = inputs.log();
@@ -161,7 +161,7 @@ export class Dashboard implements Disposable {
         past,
         samples: this.#sampler.samples(),
         audience: this.#audience(),
-        viewers: viewers(),
+        watchers: watchers(),
         source,
       }),
       aggregation: aggregation && shortened(aggregation),

@@ -23,12 +23,12 @@ interface TrafficOptions {
   readonly samples: readonly Sample[];
   readonly audience: Audience;
   /** Streams of the dashboard. */
-  readonly viewers: number;
+  readonly watchers: number;
   readonly source: SourceStatus;
 }
 
 /** What goes in and out, from the counters' growth. */
-export function trafficOf({ past, samples, audience, viewers, source }: TrafficOptions): Traffic {
+export function trafficOf({ past, samples, audience, watchers, source }: TrafficOptions): Traffic {
   const { now } = past;
   const { waiting: starting, reading: behind, live } = audience.activities;
   const latencyMs = (q: number): number | null =>
@@ -38,8 +38,8 @@ export function trafficOf({ past, samples, audience, viewers, source }: TrafficO
     round(past.perSecond(RATE_MS, of));
   return {
     connections: {
-      open: starting + behind + live + viewers,
-      byState: { starting, behind, live, dashboard: viewers },
+      open: starting + behind + live + watchers,
+      byState: { starting, behind, live, dashboard: watchers },
       opened: now.opened,
       closed: now.closed,
       shed: now.shed,

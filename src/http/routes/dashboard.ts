@@ -13,8 +13,8 @@ const dashboardStreamRoute: Route = {
         encoding: "plain",
         user: route.principal.user,
         open: (stream) => {
-          const viewer = updates.open(stream);
-          return { onDrain: () => updates.onDrain(viewer), onGone: () => updates.onGone(viewer) };
+          const watcher = updates.open(stream);
+          return { onDrain: () => updates.onDrain(watcher), onGone: () => updates.onGone(watcher) };
         },
       });
     },

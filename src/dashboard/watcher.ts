@@ -1,7 +1,7 @@
 import type { CloseReason, EndReason, Sink } from "../hub/subscriber.ts";
 
 /** One open stream of the dashboard. It holds nothing: what it does not take, it does not get. */
-export class Viewer {
+export class Watcher {
   readonly sink: Sink;
   /** When the stream has reached its age (monotonic, ms). */
   readonly endsAtMs: number;
