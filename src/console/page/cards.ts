@@ -88,6 +88,16 @@ export class Cards {
     byId("vitals", HTMLElement).replaceChildren();
   }
 
+  /** The figures are no more those of now: nobody may take a dead server for a healthy one. */
+  markStale(): void {
+    const score = byId("health-score", HTMLElement);
+    setText(score, "?");
+    score.className = "bad";
+    setText(byId("health-text", HTMLElement), "not known");
+    const text = "The server does not answer; all figures are its last ones.";
+    byId("findings", HTMLElement).replaceChildren(el("li", { class: "bad", text }));
+  }
+
   #showFigures(): void {
     if (!this.#data) return;
     const { traffic } = this.#data;

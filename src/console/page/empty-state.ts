@@ -9,6 +9,7 @@ export class EmptyState {
   readonly #element = byId("empty", HTMLElement);
   readonly #commands: () => CommandContext;
   readonly #onClearFilter: () => void;
+  #topic: string | undefined;
   #shown: "nothing" | "none yet" | "filtered" = "nothing";
 
   constructor({
@@ -22,7 +23,7 @@ export class EmptyState {
     this.#onClearFilter = onClearFilter;
   }
 
-  /** `isReading`: a stream is open, so that what is not there has not come. */
+  /** `isReading`: a stream is open, so that what is not there has not come. `topic`: where one may publish. */
   update(
     tail: Tail,
     { isReading, topic }: { isReading: boolean; topic: string | undefined },
@@ -30,8 +31,9 @@ export class EmptyState {
     const isFiltered = tail.received > 0 && !isEmptyFilter(tail.filter);
     const wanted =
       tail.length > 0 ? "nothing" : isFiltered ? "filtered" : isReading ? "none yet" : "nothing";
-    if (wanted === this.#shown) return;
+    if (wanted === this.#shown && topic === this.#topic) return;
     this.#shown = wanted;
+    this.#topic = topic;
     this.#element.hidden = wanted === "nothing";
     if (wanted === "filtered") this.#sayFiltered();
     if (wanted === "none yet") this.#sayHow(topic);
@@ -47,15 +49,17 @@ export class EmptyState {
 
   #sayHow(topic: string | undefined): void {
     const context = this.#commands();
-    const event = {
-      ...(topic !== undefined && { topic }),
-      type: "greeting",
-      data: { hello: "world" },
-    };
+    const event = { topic, type: "greeting", data: { hello: "world" } };
+    const publishing =
+      topic === undefined
+        ? [el("p", { text: "The stream is open; what is published appears here at once." })]
+        : [
+            el("p", { text: "The stream is open. Publish one, and it appears here at once:" }),
+            command(publishCommand(event, context)),
+          ];
     this.#element.replaceChildren(
       el("h3", { text: "No event yet" }),
-      el("p", { text: "The stream is open. Publish one, and it appears here at once:" }),
-      command(publishCommand(event, context)),
+      ...publishing,
       el("p", { text: "To read the same stream in a terminal:" }),
       command(subscribeCommand(context)),
     );

@@ -16,7 +16,7 @@ import { StateBar } from "./state-bar.ts";
 import { TailSection } from "./tail-section.ts";
 import { followTheme } from "./theme.ts";
 import { setTopicOrder } from "./topic-colour.ts";
-import { showTopics, type SourceState } from "./topics-panel.ts";
+import { type SourceState, TopicsPanel } from "./topics-panel.ts";
 import { WindowPanel } from "./window-panel.ts";
 
 /** What a page that was just opened begins with, so that it is not empty. */
@@ -27,6 +27,7 @@ const STATUS_MS = 3000;
 
 const api = new Api();
 const cards = new Cards();
+const topicsPanel = new TopicsPanel();
 const windowPanel = new WindowPanel();
 const publishForm = new PublishForm(api);
 let session: Session | undefined;
@@ -99,6 +100,7 @@ const dashboard = new Polling({
   },
   onFailure: () => {
     document.body.dataset["stale"] = "";
+    cards.markStale();
     setText(byId("server", HTMLElement), lastFigures);
   },
 });
@@ -107,7 +109,7 @@ const status = new Polling({
   everyMs: STATUS_MS,
   ask: () => api.request("kafka/status"),
   // As above.
-  onData: (body) => showTopics(body as SourceState),
+  onData: (body) => topicsPanel.update(body as SourceState),
   onFailure: () => undefined,
 });
 
@@ -147,6 +149,7 @@ async function loadSession(): Promise<void> {
     if (response.ok) applySession(await response.json());
     else if (response.status === 401) {
       signIn.ask(await problemText(response));
+      publishForm.refuse("A token is needed.");
       withoutStatus("A token is needed to see this.");
     } else isSessionFresh = false;
   } catch {
@@ -160,7 +163,7 @@ function applySession(loaded: Session): void {
   const { topics, user, authentication } = loaded;
   if (topics.length > 0) signIn.hide();
   setTopicOrder(topics);
-  tail.setTopics(topics);
+  tail.setSession(loaded);
   publishForm.setSession(loaded);
   setText(byId("who", HTMLElement), user === null ? "" : `as ${user}`);
   byId("change-token", HTMLButtonElement).hidden = authentication === "none";

@@ -20,6 +20,9 @@ export interface PlotOptions {
 /** Seconds since 1970, then the values of each series. */
 export type PlotData = readonly [readonly number[], ...(readonly (readonly (number | null)[])[])];
 
+/** What the server remembers. It is shown from the first second on, so that nothing jumps. */
+const SPAN_S = 120;
+
 /** A plot of the last minutes that moves with them, and follows its element's size and the theme. */
 export class Plot {
   readonly #element: HTMLElement;
@@ -75,7 +78,10 @@ export class Plot {
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false }, sync: { key: "headgate" } },
       // A flat line at nothing is drawn at the foot, not in the middle.
-      scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
+      scales: {
+        x: { range: (_, __, newest) => [newest - SPAN_S, newest] },
+        y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] },
+      },
       axes: [
         { ...axis, size: 18, gap: 2, space: 70, values: (_, ticks) => ticks.map(clock) },
         { ...axis, size: 46, gap: 4, space: 26, values: (_, ticks) => ticks.map(format) },

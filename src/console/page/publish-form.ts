@@ -44,6 +44,13 @@ export class PublishForm {
     if (publish.includes(value)) this.#topic.value = value;
   }
 
+  /** Offers nothing, and says why. */
+  refuse(why: string): void {
+    this.#form.hidden = true;
+    this.#note.hidden = false;
+    setText(this.#note, why);
+  }
+
   #validate(): void {
     const fault = checkJson(this.#data.value);
     setText(this.#check, fault === undefined ? "Valid JSON" : fault);

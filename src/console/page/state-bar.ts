@@ -42,15 +42,25 @@ export class StateBar {
     const isPaused = this.#paused !== undefined && state.name === "live";
     const name = isPaused ? "paused" : state.name;
     this.#bar.dataset["state"] = name;
-    setText(this.#text, isPaused ? "Paused" : TEXTS[state.name]);
+    setText(this.#text, isPaused ? "Paused" : textOf(state));
     setText(this.#why, isPaused ? `${formatCount(this.#paused?.waiting ?? 0)} new` : whyOf(state));
-    this.#retry.hidden = state.name !== "disconnected" && state.name !== "refused";
+    const isTriable = state.name === "disconnected" || state.name === "refused";
+    this.#retry.hidden = !isTriable || isTokenMissing(state);
     document.title = name === "live" ? "Headgate" : `${this.#text.textContent} · Headgate`;
   }
 }
 
+function isTokenMissing(state: StreamState): boolean {
+  return state.name === "refused" && state.status === 401;
+}
+
+function textOf(state: StreamState): string {
+  return isTokenMissing(state) ? "Token needed" : TEXTS[state.name];
+}
+
 function whyOf(state: StreamState): string {
-  if (state.name === "refused") return state.why;
+  // The form says what is wrong with the token.
+  if (state.name === "refused") return isTokenMissing(state) ? "" : state.why;
   if (state.name === "behind") return "reading what was missed";
   if (state.name !== "disconnected") return "";
   const seconds = Math.ceil(Math.max(0, state.retryAtMs - performance.now()) / 1000);

@@ -2,6 +2,7 @@ import { formatCount } from "../model/figures.ts";
 import type { ReceivedEvent } from "../model/received-event.ts";
 import { Tail } from "../model/tail.ts";
 import type { CommandContext } from "../model/curl.ts";
+import type { Session } from "./api.ts";
 import { Detail } from "./detail.ts";
 import { byId, el, setText } from "./dom.ts";
 import { EmptyState } from "./empty-state.ts";
@@ -31,7 +32,7 @@ export class TailSection {
   #isPaused = false;
   #isReading = false;
   #isOpen = false;
-  #topics: readonly string[] = [];
+  #publishable: string | undefined;
   #isStale = true;
 
   constructor(options: TailSectionOptions) {
@@ -68,8 +69,9 @@ export class TailSection {
     this.#changed();
   }
 
-  setTopics(topics: readonly string[]): void {
-    this.#topics = topics;
+  setSession({ topics, publish }: Session): void {
+    // What is published elsewhere would not come.
+    this.#publishable = publish.find((topic) => topics.includes(topic));
     this.#filters.setTopics(topics);
     this.#changed();
   }
@@ -144,7 +146,7 @@ export class TailSection {
     this.#fresh.hidden = !isHeld || waiting === 0;
     setText(this.#fresh, `↑ ${formatCount(waiting)} new`);
     this.#options.onPaused(this.#isPaused ? { waiting } : undefined);
-    this.#empty.update(this.#tail, { isReading: this.#isOpen, topic: this.#topics[0] });
+    this.#empty.update(this.#tail, { isReading: this.#isOpen, topic: this.#publishable });
   }
 }
 

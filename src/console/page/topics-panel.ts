@@ -1,5 +1,5 @@
 import { formatCount, formatDuration } from "../model/figures.ts";
-import { byId, el, setText } from "./dom.ts";
+import { button, byId, el, setText } from "./dom.ts";
 import { topicColour } from "./topic-colour.ts";
 
 /** Of `GET /kafka/status`, what is shown here. */
@@ -25,53 +25,86 @@ interface PartitionState {
   readonly staleSince?: number;
 }
 
-/** More partitions than these are summed up, a line for each topic. */
-const LISTED_PARTITIONS = 40;
-
 /** Topics and partitions: how far each has been read, and what is still to come. */
-export function showTopics(state: SourceState): void {
-  const { mode, stale, producer, consumer } = state;
-  setText(byId("source", HTMLElement), sourceText(mode, { stale, producer, consumer }));
-  const { partitions } = consumer;
-  const isListed = partitions.length <= LISTED_PARTITIONS;
-  const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
-  const body = el("tbody");
-  for (const [topic, of] of byTopic) {
-    const total = (read: (one: PartitionState) => number): number =>
-      of.reduce((sum, one) => sum + read(one), 0);
-    const name = el("th", { text: topic, attributes: { scope: "row", title: topic } });
-    name.style.setProperty("--topic", topicColour(topic));
-    body.append(
-      el(
-        "tr",
-        { class: "group" },
-        name,
-        cell(total((one) => one.offset)),
-        cell(total((one) => one.highWatermark)),
-        lagCell(total((one) => one.lag)),
-      ),
-    );
-    for (const one of of) {
-      if (isListed && of.length > 1) body.append(partitionRow(one));
-      body.append(...problemRows(one));
-    }
+export class TopicsPanel {
+  readonly #element = byId("topics", HTMLElement);
+  readonly #source = byId("source", HTMLElement);
+  /** Topics whose partitions are listed, or not, because somebody wants it so. */
+  readonly #chosen = new Map<string, boolean>();
+  #state: SourceState | undefined;
+
+  update(state: SourceState): void {
+    this.#state = state;
+    this.#show();
   }
-  const head = el(
-    "tr",
-    {},
-    ...["Topic / partition", "Next offset", "End", "Lag"].map((text) =>
+
+  #show(): void {
+    if (!this.#state) return;
+    setText(this.#source, sourceText(this.#state));
+    const head = ["Topic / partition", "Next offset", "End", "Lag"].map((text) =>
       el("th", { text, attributes: { scope: "col" } }),
-    ),
-  );
-  byId("topics", HTMLElement).replaceChildren(
-    el("table", { class: "table" }, el("thead", {}, head), body),
-  );
+    );
+    const body = el("tbody");
+    const byTopic = Map.groupBy(this.#state.consumer.partitions, ({ topic }) => topic);
+    for (const [topic, partitions] of byTopic) body.append(...this.#rows(topic, partitions));
+    const focused = focusedTopic();
+    this.#element.replaceChildren(
+      el("table", { class: "table" }, el("thead", {}, el("tr", {}, ...head)), body),
+    );
+    // The table is made anew; whoever is at a button stays there.
+    if (focused === undefined) return;
+    const buttons = this.#element.querySelectorAll<HTMLElement>("button[data-topic]");
+    [...buttons].find(({ dataset }) => dataset["topic"] === focused)?.focus();
+  }
+
+  #rows(topic: string, partitions: readonly PartitionState[]): HTMLElement[] {
+    const total = (read: (one: PartitionState) => number): number =>
+      partitions.reduce((sum, one) => sum + read(one), 0);
+    const lag = total((one) => one.lag);
+    // What is behind is looked at more closely.
+    const isOpen = this.#chosen.get(topic) ?? (lag > 0 && partitions.length <= LISTED_PARTITIONS);
+    const name = el("th", { attributes: { scope: "row", title: topic } });
+    name.style.setProperty("--topic", topicColour(topic));
+    if (partitions.length > 1) name.append(this.#toggle(topic, isOpen));
+    name.append(topic);
+    const group = el(
+      "tr",
+      { class: "group" },
+      name,
+      cell(total((one) => one.offset)),
+      cell(total((one) => one.highWatermark)),
+      lagCell(lag),
+    );
+    const rows: HTMLElement[] = [group];
+    for (const one of partitions) {
+      if (isOpen && partitions.length > 1) rows.push(partitionRow(one));
+      rows.push(...problemRows(one));
+    }
+    return rows;
+  }
+
+  #toggle(topic: string, isOpen: boolean): HTMLElement {
+    const toggle = button(isOpen ? "▾" : "▸", () => {
+      this.#chosen.set(topic, !isOpen);
+      this.#show();
+    });
+    toggle.className = "toggle";
+    toggle.dataset["topic"] = topic;
+    toggle.setAttribute("aria-expanded", String(isOpen));
+    toggle.setAttribute("aria-label", `Partitions of ${topic}`);
+    return toggle;
+  }
 }
 
-function sourceText(
-  mode: SourceState["mode"],
-  { stale, producer, consumer }: Pick<SourceState, "producer" | "consumer"> & { stale?: unknown },
-): string {
+/** More partitions than these of one topic are not listed unasked. */
+const LISTED_PARTITIONS = 12;
+
+function focusedTopic(): string | undefined {
+  const { activeElement } = document;
+  return activeElement instanceof HTMLElement ? activeElement.dataset["topic"] : undefined;
+}
+
+function sourceText({ mode, stale, producer, consumer }: SourceState): string {
   if (mode === "embedded") return "embedded log";
   if (stale) return "Kafka does not answer; these are the last figures";
   if (consumer.connected && producer.connected) return "Kafka, connected";
