@@ -107,7 +107,8 @@ type Figures = ReturnType<Counts["aggregationAt"]>["windows"]["10s"]["fields"][s
 function expectFigures(figures: Figures | undefined, numbers: readonly number[]): void {
   if (numbers.length === 0) return expect(figures).toBeUndefined();
   const sorted = numbers.toSorted((a, b) => a - b);
-  const at = (q: number): number => sorted[Math.floor(q * (sorted.length - 1))] ?? 0;
+  const at = (q: number): number =>
+    sorted[Math.max(0, Math.ceil((q * 100 * sorted.length) / 100) - 1)] ?? 0;
   const sum = numbers.reduce((total, n) => total + n, 0);
   expect(figures).toMatchObject({ count: numbers.length, min: at(0), max: at(1) });
   expect(Math.abs((figures?.mean ?? 0) - sum / numbers.length)).toBeLessThan(1e-6);

@@ -40,9 +40,9 @@ export class NumberSummary {
     this.#sketch.merge(from.#sketch);
   }
 
-  /** A quantile q is that of rank ⌊q · (count − 1)⌋, counted from 0. */
+  /** The p-th percentile is the number that p% of all are not above: of few, the last is the largest. */
   figures(): FieldFigures {
-    const ranks = QUANTILES.map((q) => Math.floor(q * (this.#count - 1)));
+    const ranks = PERCENTILES.map((percent) => Math.ceil((percent * this.#count) / 100) - 1);
     const within = (value: number): number => Math.min(Math.max(value, this.#min), this.#max);
     const [p50 = 0, p95 = 0, p99 = 0] = this.#sketch.atRanks(ranks).map(within);
     return {
@@ -73,4 +73,4 @@ export type StoredNumbers = readonly [
 
 const NOTHING: StoredNumbers = [0, 0, 0, 0, []];
 
-const QUANTILES = [0.5, 0.95, 0.99];
+const PERCENTILES = [50, 95, 99];
