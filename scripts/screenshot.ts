@@ -1,5 +1,5 @@
 /**
- * Makes docs/images/console.png anew: the live console after half a minute of a small shop's events,
+ * Makes docs/images/console.png anew: the live console after two minutes of a small shop's events,
  * with Kafka where there is one. `bun scripts/screenshot.ts [dark|light] [width] [file]`.
  */
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const [
   file = join(import.meta.dir, "../docs/images/console.png"),
 ] = process.argv.slice(2);
 
-const TRAFFIC_MS = 30_000;
+const TRAFFIC_MS = 125_000;
 const SUBSCRIBERS = 12;
 
 if (!chromiumAvailable()) throw new Error("The screenshot needs the command chromium");

@@ -14,7 +14,7 @@ test("browsers get the console at /, and programs the list of endpoints", async 
   await using server = await startLocalServer();
   const page = await fetch(server.url, { headers: HTML });
   expect(page.headers.get("content-type")).toBe("text/html;charset=utf-8");
-  expect(page.headers.get("vary")).toBe("Accept");
+  expect(page.headers.get("vary")).toBe("Accept, Accept-Encoding");
   expect(await page.text()).toStartWith("<!doctype html>");
   for (const accept of ["*/*", "application/json", "application/json, text/html;q=0.5"]) {
     const index = await fetch(server.url, { headers: { Accept: accept } });
@@ -62,6 +62,18 @@ test("what the page loads lies beside it, under names that change with what is i
   for (const file of ["nothing.js", "..%2fassets.ts", "index.html"]) {
     expect((await fetch(`${server.url}/console/${file}`)).status).toBe(404);
   }
+});
+
+test("the console travels as gzip where that is understood", async () => {
+  await using server = await startLocalServer();
+  const get = async (encoding: string): Promise<[encoding: string | null, text: string]> => {
+    const headers = { ...HTML, "Accept-Encoding": encoding };
+    const response = await fetch(server.url, { headers });
+    return [response.headers.get("content-encoding"), await response.text()];
+  };
+  const [plain, text] = await get("identity");
+  expect(plain).toBeNull();
+  expect(await get("gzip, br")).toEqual(["gzip", text]);
 });
 
 test("with SSE_CONSOLE=false there is no console", async () => {

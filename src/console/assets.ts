@@ -5,6 +5,8 @@ import bundle from "./page/index.html";
 export interface Asset {
   readonly type: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same, a third as long. */
+  readonly gzip: Uint8Array<ArrayBuffer>;
 }
 
 /** The live console, ready to be served. */
@@ -43,8 +45,8 @@ export async function load(page: Bun.HTMLBundle): Promise<ConsoleAssets> {
   const others = built.filter((file) => file !== document);
   const html = new TextDecoder().decode(document.bytes);
   return {
-    page: { type: typeOf(document), bytes: new TextEncoder().encode(relocate(html, others)) },
-    files: new Map(others.map((file) => [file.name, { type: typeOf(file), bytes: file.bytes }])),
+    page: toAsset(document.name, new TextEncoder().encode(relocate(html, others))),
+    files: new Map(others.map(({ name, bytes }) => [name, toAsset(name, bytes)])),
   };
 }
 
@@ -87,7 +89,8 @@ const TYPES: Readonly<Record<string, string>> = {
   css: "text/css;charset=utf-8",
 };
 
-// By name: of a page and its script the build says the same loader, and of a page that it is a script.
-function typeOf({ name }: Built): string {
-  return TYPES[name.slice(name.lastIndexOf(".") + 1)] ?? "application/octet-stream";
+function toAsset(name: string, bytes: Uint8Array<ArrayBuffer>): Asset {
+  // By name: of a page and its script the build says the same loader, and of a page that it is a script.
+  const type = TYPES[name.slice(name.lastIndexOf(".") + 1)] ?? "application/octet-stream";
+  return { type, bytes, gzip: Bun.gzipSync(bytes) };
 }

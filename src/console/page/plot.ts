@@ -83,7 +83,7 @@ export class Plot {
         y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] },
       },
       axes: [
-        { ...axis, size: 18, gap: 2, space: 70, values: (_, ticks) => ticks.map(clock) },
+        { ...axis, size: 22, gap: 6, space: 70, values: (_, ticks) => ticks.map(clock) },
         { ...axis, size: 46, gap: 4, space: 26, values: (_, ticks) => ticks.map(format) },
       ],
       series: [

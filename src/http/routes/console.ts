@@ -18,13 +18,13 @@ const CONTENT_SECURITY_POLICY = [
 const FOR_EVER = "public, max-age=31536000, immutable";
 
 /** The live console's page. It holds no data: what it shows it asks for, as who looks at it. */
-export async function consolePage(): Promise<Response> {
+export async function consolePage(request: Request): Promise<Response> {
   const { page } = await built();
-  return respond(page, {
+  return respond(request, page, {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     // The same address answers programs with JSON.
-    Vary: "Accept",
+    Vary: "Accept, Accept-Encoding",
   });
 }
 
@@ -51,9 +51,9 @@ const fileRoute: Route = {
   access: "open",
   summary: "GET has a file of the live console",
   methods: {
-    GET: async (_, { path: { file = "" } }) => {
+    GET: async (_, { request, path: { file = "" } }) => {
       const asset = (await built()).files.get(file);
-      if (asset) return respond(asset, { "Cache-Control": FOR_EVER });
+      if (asset) return respond(request, asset, { "Cache-Control": FOR_EVER });
       throw new HeadgateError("endpoint-not-found", `The console has no file ${quote(file)}`);
     },
   },
@@ -62,10 +62,18 @@ const fileRoute: Route = {
 /** What the page loads and asks; not for others, and so not listed at `GET /`. */
 export const CONSOLE_ROUTES: readonly Route[] = [sessionRoute, fileRoute];
 
-function respond({ type, bytes }: Asset, headers: Record<string, string>): Response {
-  return new Response(bytes, {
+function respond(
+  request: Request,
+  { type, bytes, gzip }: Asset,
+  headers: Record<string, string>,
+): Response {
+  // A browser that refuses it (`gzip;q=0`) is unheard of, and would get it all the same.
+  const isGzip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
+  return new Response(isGzip ? gzip : bytes, {
     headers: {
       "Content-Type": type,
+      ...(isGzip && { "Content-Encoding": "gzip" }),
+      Vary: "Accept-Encoding",
       "X-Content-Type-Options": "nosniff",
       "Referrer-Policy": "no-referrer",
       ...headers,

@@ -10,7 +10,7 @@ export function createRootRoute(routes: () => readonly Route[]): Route {
     summary: "GET lists the endpoints; browsers get the live console",
     methods: {
       GET: (context, { request }) => {
-        if (wantsConsole(request, context)) return consolePage();
+        if (wantsConsole(request, context)) return consolePage(request);
         const index = json({
           name: "headgate",
           endpoints: routes().map(({ path, methods, summary }) => ({
