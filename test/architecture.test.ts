@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   notifications: { all: ["errors.ts", "sse", "publishing"] },
   client: { types: ["notifications"] },
   dashboard: { all: [...BASE, "sse", "hub"], types: ["aggregate", "log", "http"] },
-  console: { types: ["aggregate", "dashboard"] },
+  console: { types: ["aggregate", "dashboard", "log"] },
   http: {
     all: [
       ...BASE,

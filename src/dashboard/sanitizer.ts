@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import type { PartitionStatus, SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../http/context.ts";
+import type { PartitionStatus } from "../log/source.ts";
 
 /** What stands where a host, an address or a group was. */
 const HIDDEN = "hidden";

@@ -4,12 +4,13 @@ import type { Cidr } from "../cidr.ts";
 import type { Dashboard } from "../dashboard/dashboard.ts";
 import type { DashboardUpdates } from "../dashboard/dashboard-updates.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { PartitionStatus } from "../log/source.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
-import type { RequestLog } from "./request-log.ts";
 import type { PublishRate } from "./publish-rate.ts";
+import type { RequestLog } from "./request-log.ts";
 
 /** What the routes work with. */
 export interface HttpContext {
@@ -57,19 +58,6 @@ export interface SourceStatus {
     readonly lastError?: string;
     readonly partitions: readonly PartitionStatus[];
   };
-}
-
-export interface PartitionStatus {
-  readonly topic: string;
-  readonly partition: number;
-  /** Read next. */
-  readonly offset: number;
-  readonly highWatermark: number;
-  readonly lag: number;
-  /** Why it cannot be read now. */
-  readonly lastError?: string;
-  /** Since when nothing has been heard of it, in milliseconds since 1970; left out while it is read. */
-  readonly staleSince?: number;
 }
 
 /** What `GET /kafka/status` answers. */

@@ -1,3 +1,4 @@
+import type { PartitionStatus } from "../log/source.ts";
 import type { FeedPartition } from "./feed-partition.ts";
 
 export interface FeedStatus {
@@ -13,19 +14,6 @@ export interface FeedStatus {
   /** What keeps the feed from being ready, for people to read. */
   readonly missing: readonly string[];
   readonly partitions: readonly PartitionStatus[];
-}
-
-export interface PartitionStatus {
-  readonly topic: string;
-  readonly partition: number;
-  /** The offset that is read next. */
-  readonly offset: number;
-  readonly highWatermark: number;
-  readonly lag: number;
-  /** Why it cannot be read now. */
-  readonly lastError?: string;
-  /** Since when nothing has been heard of it, in milliseconds since 1970; left out while it is read. */
-  readonly staleSince?: number;
 }
 
 /** A leader that is well answers twice a second, records or none: after this it is missed. */

@@ -16,3 +16,17 @@ export interface EndsSource {
    */
   ends(topics: readonly string[]): Promise<TopicEnds[]>;
 }
+
+/** How far a partition has been read into the log. */
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  /** The offset that is read next. */
+  readonly offset: number;
+  readonly highWatermark: number;
+  readonly lag: number;
+  /** Why it cannot be read now. */
+  readonly lastError?: string;
+  /** Since when nothing has been heard of it, in milliseconds since 1970; left out while it is read. */
+  readonly staleSince?: number;
+}
