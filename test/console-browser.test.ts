@@ -274,6 +274,8 @@ function startPrefixProxy(target: string): AsyncDisposable & { readonly url: str
       return fetch(`${target}${path}${search}`, {
         headers: request.headers,
         signal: request.signal,
+        // What is compressed passes as it is.
+        decompress: false,
       });
     },
   });

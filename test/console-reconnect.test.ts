@@ -24,7 +24,7 @@ describe.skipIf(!chromiumAvailable())("the console in Chromium", () => {
   test("gets each event once, though the server is killed while others publish", async () => {
     using directory = temporaryDirectory();
     const settings: Settings = { DATA_DIR: directory.path, SSE_RETRY_MS: "100" };
-    const first = await startServer(settings);
+    await using first = await startServer(settings);
     const { url, port } = first;
     await using page = await ConsolePage.live(browser, url);
     const done = new AbortController();
@@ -56,7 +56,7 @@ describe.skipIf(!chromiumAvailable())("the console in Chromium", () => {
     using directory = temporaryDirectory();
     using other = temporaryDirectory();
     const settings: Settings = { SSE_RETRY_MS: "100" };
-    const first = await startServer({ ...settings, DATA_DIR: directory.path });
+    await using first = await startServer({ ...settings, DATA_DIR: directory.path });
     await publish(first.url, { data: "of the first" });
     await using page = await ConsolePage.live(browser, first.url);
     await page.counts("1 received");

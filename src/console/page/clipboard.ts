@@ -1,7 +1,7 @@
 import { el } from "./dom.ts";
 
 /** Copies a text; false where the browser lets no page do that. */
-export async function copyText(text: string): Promise<boolean> {
+async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
