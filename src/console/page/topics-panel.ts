@@ -1,3 +1,4 @@
+import type { PartitionStatus } from "../../log/source.ts";
 import { formatCount, formatDuration } from "../model/figures.ts";
 import { button, byId, el, setText } from "./dom.ts";
 import { topicColour } from "./topic-colour.ts";
@@ -10,19 +11,8 @@ export interface SourceState {
   readonly consumer: {
     readonly connected: boolean;
     readonly lastError?: string;
-    readonly partitions: readonly PartitionState[];
+    readonly partitions: readonly PartitionStatus[];
   };
-}
-
-interface PartitionState {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly highWatermark: number;
-  readonly lag: number;
-  readonly lastError?: string;
-  /** Milliseconds since 1970. */
-  readonly staleSince?: number;
 }
 
 /** Topics and partitions: how far each has been read, and what is still to come. */
@@ -57,8 +47,8 @@ export class TopicsPanel {
     [...buttons].find(({ dataset }) => dataset["topic"] === focused)?.focus();
   }
 
-  #rows(topic: string, partitions: readonly PartitionState[]): HTMLElement[] {
-    const total = (read: (one: PartitionState) => number): number =>
+  #rows(topic: string, partitions: readonly PartitionStatus[]): HTMLElement[] {
+    const total = (read: (one: PartitionStatus) => number): number =>
       partitions.reduce((sum, one) => sum + read(one), 0);
     const lag = total((one) => one.lag);
     // What is behind is looked at more closely.
@@ -111,7 +101,7 @@ function sourceText({ mode, stale, producer, consumer }: SourceState): string {
   return consumer.connected ? "Kafka, connected to read only" : "Kafka, not connected";
 }
 
-function partitionRow({ partition, offset, highWatermark, lag }: PartitionState): HTMLElement {
+function partitionRow({ partition, offset, highWatermark, lag }: PartitionStatus): HTMLElement {
   return el(
     "tr",
     { class: "partition" },
@@ -122,7 +112,7 @@ function partitionRow({ partition, offset, highWatermark, lag }: PartitionState)
   );
 }
 
-function problemRows({ partition, lastError, staleSince }: PartitionState): HTMLElement[] {
+function problemRows({ partition, lastError, staleSince }: PartitionStatus): HTMLElement[] {
   if (lastError === undefined && staleSince === undefined) return [];
   const since =
     staleSince === undefined ? "" : `nothing heard for ${formatDuration(Date.now() - staleSince)}`;

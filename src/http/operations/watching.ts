@@ -34,8 +34,22 @@ const metrics = page("getMetrics", "Gives the counters to Prometheus", {
   schema: "MetricsText",
 });
 
+const index = page("listEndpoints", "Lists the endpoints; browsers get the live console", {
+  permission: "status",
+  schema: "Index",
+});
+
 export const WATCHING = {
-  "GET /": page("listEndpoints", "Lists the endpoints", { permission: "status", schema: "Index" }),
+  "GET /": {
+    ...index,
+    description: "The console's page (text/html, where that is preferred) needs no permission.",
+    answers: {
+      200: {
+        description: index.summary,
+        content: { "application/json": { schema: "Index" }, "text/html": {} },
+      },
+    },
+  },
   "GET /health": health,
   "GET /livez": { ...health, id: "getLiveness" },
   "GET /readyz": {
