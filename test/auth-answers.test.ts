@@ -114,6 +114,7 @@ async function answerOf(
   const response = await fetch(`${url}${target}`, { headers: { Accept: "*/*", ...headers } });
   const all = Object.fromEntries(response.headers);
   delete all["date"];
+  delete all["x-request-id"];
   return [response.status, all, await response.text()];
 }
 

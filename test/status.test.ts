@@ -185,7 +185,7 @@ async function waiting(settings: Settings): Promise<Headgate> {
     // It stops before it ever is.
   });
   // It has tried, and knows why it could not.
-  await until(async () => (await get(`${headgate.url}/readyz`)).includes(NOBODY));
+  await until(async () => (await get(`${headgate.url}/readyz`)).includes("ECONNREFUSED"));
   return headgate;
 }
 
@@ -198,6 +198,7 @@ test("D12 without Kafka every answer comes at once, says what is wrong, and no h
   expect(shown).toContain(
     "The server is not ready: Kafka cannot be reached: Connection error: connect ECONNREFUSED hidden",
   );
+  expect(await get(`${headgate.url}/readyz`)).not.toMatch(/127\.0\.0\.1/);
   expect(shown).not.toMatch(/127\.0\.0\.1/);
   expect(shown).not.toContain(hostname());
   const { data } = SCHEMAS.DashboardAnswer.parse(
