@@ -124,7 +124,7 @@ async function measureOnce(
   while (aggregator.lag() > 0) await Bun.sleep(20);
   const { user, system } = process.cpuUsage(before);
   const startedMs = performance.now();
-  const { count } = aggregator.current().windows["1h"];
+  const { count } = (await aggregator.current()).windows["1h"];
   const answerMs = performance.now() - startedMs;
   if (count !== records) throw new Error(`Of ${records} records ${count} were counted`);
   return { readingUs: reading / records, countingUs: (user + system) / records, answerMs };

@@ -46,7 +46,8 @@ export function watch({
   const { isSanitized, updateIntervalMs } = watching;
   const names = hostsAndGroups(config);
   const sanitizer = createSanitizer({ isSanitized, names, shown: config.heldTopics });
-  const aggregation = (): Aggregation | null => aggregator()?.current() ?? null;
+  const aggregation = async (): Promise<Aggregation | null> =>
+    (await aggregator()?.current()) ?? null;
   const dashboardLogger = logger.child({ part: "dashboard" });
   const held = new DisposableStack();
   held.use(watchEventLoop(metrics));
@@ -87,9 +88,10 @@ export function watch({
   );
   return {
     missing: () => source.missing().map((reason) => sanitizer.text(reason)),
-    kafkaStatus: () => {
+    kafkaStatus: async () => {
+      const currentAggregation = await aggregation();
       const status = sanitizer.status(source.status());
-      return { ...status, consumer: { ...status.consumer, currentAggregation: aggregation() } };
+      return { ...status, consumer: { ...status.consumer, currentAggregation } };
     },
     dashboard: {
       recentJson: () => dashboard.recentJson(),

@@ -47,14 +47,16 @@ describe.skipIf(!kafkaAvailable())("two instances on one Kafka", () => {
     await settled(early.log, one);
     await settled(late.log, other);
 
-    const { late: oneLate, future: oneFuture } = one.current();
+    const { late: oneLate, future: oneFuture } = await one.current();
     expect([oneLate, oneFuture]).toEqual([400, 400]);
     for (const name of ["5m", "1h"] as const) {
-      expect(countsOf(other, name)).toEqual(countsOf(one, name));
-      expect(one.current().windows[name].fields["n"]).toMatchObject(extremes(other, name));
+      expect(await countsOf(other, name)).toEqual(await countsOf(one, name));
+      expect((await one.current()).windows[name].fields["n"]).toMatchObject(
+        await extremes(other, name),
+      );
     }
-    expect(one.current().windows["1h"].byTopic).toEqual({ [topic]: 1_600 });
-    expect(one.current().windows["5m"].count).toBe(1_200);
+    expect((await one.current()).windows["1h"].byTopic).toEqual({ [topic]: 1_600 });
+    expect((await one.current()).windows["5m"].count).toBe(1_200);
   });
 });
 
@@ -62,18 +64,18 @@ async function received(feed: RunningFeed, topic: string, records: number): Prom
   await until(() => feed.values(topic).length === records);
 }
 
-function countsOf(aggregator: Aggregator, name: "5m" | "1h"): object {
-  const { late, future, windows } = aggregator.current();
+async function countsOf(aggregator: Aggregator, name: "5m" | "1h"): Promise<object> {
+  const { late, future, windows } = await aggregator.current();
   const { count, byTopic, byType, truncated } = windows[name];
   return { late, future, count, byTopic, byType, truncated };
 }
 
-function extremes(aggregator: Aggregator, name: "5m" | "1h"): object {
+async function extremes(aggregator: Aggregator, name: "5m" | "1h"): Promise<object> {
   const {
     count = 0,
     min = 0,
     max = 0,
     p50 = 0,
-  } = aggregator.current().windows[name].fields["n"] ?? {};
+  } = (await aggregator.current()).windows[name].fields["n"] ?? {};
   return { count, min, max, p50 };
 }

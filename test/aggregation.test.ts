@@ -112,5 +112,5 @@ async function countedAnew(path: string): Promise<{ figures: WindowFigures; numb
     }
     seq = entries.at(-1)?.seq ?? log.headSeq;
   }
-  return { figures: aggregator.current().windows["1h"], numbers };
+  return { figures: (await aggregator.current()).windows["1h"], numbers };
 }

@@ -1,6 +1,7 @@
 import { expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
 import {
+  AT_ONCE,
   appendRecords,
   HOUR,
   recordAt,
@@ -38,7 +39,7 @@ test("records are counted by topic and by the type that subscribers see, and num
   appendRecords(log, "not served", { type: "order" });
   log.append([{ kind: "advance", topic: "t", partition: 0, next: 10 }]);
   await settled(log, aggregator);
-  const { windows, since, late, future } = aggregator.current();
+  const { windows, since, late, future } = await aggregator.current();
   expect([since, late, future]).toEqual([HOUR, 0, 0]);
   const { count, byTopic, byType, fields, truncated } = windows["1m"];
   expect({ count, byTopic, byType, truncated }).toEqual({
@@ -56,7 +57,7 @@ test("types that are called like members of every object are counted as any othe
   using aggregator = startAggregator({ log, now });
   appendRecords(log, "t", { type: "__proto__" }, { type: "constructor" }, { type: "__proto__" });
   await settled(log, aggregator);
-  const { byType, ratesByType } = aggregator.current().windows["10s"];
+  const { byType, ratesByType } = (await aggregator.current()).windows["10s"];
   expect(JSON.stringify(byType)).toBe('{"__proto__":2,"constructor":1}');
   expect(JSON.stringify(ratesByType)).toBe('{"__proto__":0.2,"constructor":0.1}');
 });
@@ -66,7 +67,7 @@ test("D11 a type that is too long is counted under no name", async () => {
   using aggregator = startAggregator({ log, now });
   appendRecords(log, "t", { type: "x".repeat(128) }, { type: "x".repeat(129) }, { type: "y" });
   await settled(log, aggregator);
-  const { byType, truncated } = aggregator.current().windows["10s"];
+  const { byType, truncated } = (await aggregator.current()).windows["10s"];
   expect(byType).toEqual({ ["x".repeat(128)]: 1, y: 1, other: 1 });
   expect(truncated).toBe(true);
 });
@@ -85,7 +86,7 @@ test("D11 more types and keys than are held: the answer stays small, says so, an
   await settled(log, aggregator);
   const kept = log.kept.all().reduce((sum, [name, text]) => sum + name.length + text.length, 0);
   expect(kept).toBeLessThan(4 * 1_000 * 40);
-  for (const { count, byType, truncated } of Object.values(aggregator.current().windows)) {
+  for (const { count, byType, truncated } of Object.values((await aggregator.current()).windows)) {
     expect([count, truncated]).toEqual([batches * 500, true]);
     expect(Object.keys(byType).length).toBeLessThanOrEqual(1_001);
     expect(Object.values(byType).reduce((sum, each) => sum + each)).toBe(count);
@@ -104,7 +105,7 @@ test("D8 a publish that is repeated under its mark is counted once", async () =>
     { ...recordAt("t", 1), headers },
   ]);
   await settled(log, aggregator);
-  expect(aggregator.current().windows["10s"].count).toBe(1);
+  expect((await aggregator.current()).windows["10s"].count).toBe(1);
 });
 
 test("after an abrupt end the figures go on from what was saved, and only what came later is read", async () => {
@@ -127,8 +128,8 @@ test("after an abrupt end the figures go on from what was saved, and only what c
   const after = spyOn(log, "after");
   using aggregator = startAggregator({ log, now, fields });
   await settled(log, aggregator);
-  const { windows, since } = aggregator.current();
-  expect({ windows, since }).toEqual({ windows: dead.current().windows, since: HOUR });
+  const { windows, since } = await aggregator.current();
+  expect({ windows, since }).toEqual({ windows: (await dead.current()).windows, since: HOUR });
   expect(windows["1h"].count).toBe(1_400);
   expect(after.mock.calls[0]?.[0]).toBe(saved);
   const pages = after.mock.results.map(({ value }) => (Array.isArray(value) ? value.length : 0));
@@ -148,7 +149,7 @@ test("what is disposed of has saved everything", async () => {
   const after = spyOn(log, "after");
   using aggregator = startAggregator({ log, now });
   expect(aggregator.lag()).toBe(0);
-  expect(aggregator.current().windows["10s"].count).toBe(3);
+  expect((await aggregator.current()).windows["10s"].count).toBe(3);
   expect(after).not.toHaveBeenCalled();
 });
 
@@ -181,14 +182,14 @@ test("what the log held before is counted, and all of it since its first entry",
   time += 60_000;
   using aggregator = startAggregator({ log, now: () => time });
   await settled(log, aggregator);
-  const { since, windows } = aggregator.current();
+  const { since, windows } = await aggregator.current();
   expect([since, windows["1m"].count, windows["1h"].count]).toEqual([HOUR, 0, 3]);
 });
 
 test("one step of a turn looks into so many bytes only, and takes so many entries", async () => {
   using log = memoryLog();
   const work: (() => boolean)[] = [];
-  const turns = { add: (step: () => boolean) => void work.push(step) };
+  const turns = { run: AT_ONCE.run, add: (step: () => boolean) => void work.push(step) };
   using aggregator = startAggregator({ log, now, turns, fields: ["n"] });
   const large = JSON.stringify({ n: 1, padding: "x".repeat(50_000) });
   appendRecords(log, "t", ...Array.from({ length: 9 }, () => ({ data: large })));
@@ -199,7 +200,7 @@ test("one step of a turn looks into so many bytes only, and takes so many entrie
   const counted = lags.map((lag, i) => (lags[i - 1] ?? lag) - lag).filter((each) => each > 0);
   // The topic's own entry and three large records, three more, and three; then the small ones.
   expect(counted).toEqual([4, 3, 3, 500, 100]);
-  expect(aggregator.current().windows["10s"].fields["n"]?.count).toBe(9);
+  expect((await aggregator.current()).windows["10s"].fields["n"]?.count).toBe(9);
 });
 
 test("nothing is saved where nothing has come", async () => {
@@ -228,7 +229,7 @@ test.each([
   const error = spyOn(logger, "error");
   using aggregator = startAggregator({ log, now, logger });
   await settled(log, aggregator);
-  expect(aggregator.current().windows["1h"].byType).toEqual({ message: 1, x: 1 });
+  expect((await aggregator.current()).windows["1h"].byType).toEqual({ message: 1, x: 1 });
   expect(error).toHaveBeenCalledTimes(1);
   expect(log.kept.all().map(([name]) => name)).not.toContain("step 1h 500000000");
 });
@@ -246,7 +247,7 @@ test("a stored step that is damaged is said, and all of the log is counted again
   const error = spyOn(logger, "error");
   using aggregator = startAggregator({ log, now, logger });
   await settled(log, aggregator);
-  expect(aggregator.current().windows["1h"].count).toBe(2);
+  expect((await aggregator.current()).windows["1h"].count).toBe(2);
   expect(error).toHaveBeenCalledTimes(1);
 });
 
@@ -256,7 +257,7 @@ test("what retention removed before it was counted is said once, and tells from 
   const logger = createLogger("silent");
   const warn = spyOn(logger, "warn");
   const work: (() => boolean)[] = [];
-  const turns = { add: (step: () => boolean) => void work.push(step) };
+  const turns = { run: AT_ONCE.run, add: (step: () => boolean) => void work.push(step) };
   using aggregator = startAggregator({ log, now: () => time, logger, turns });
   const finish = async (): Promise<void> => {
     await until(() => work.length > 0);
@@ -264,7 +265,10 @@ test("what retention removed before it was counted is said once, and tells from 
   };
   appendRecords(log, "t", {});
   await finish();
-  expect(aggregator.current()).toMatchObject({ since: HOUR, windows: { "10s": { count: 1 } } });
+  expect(await aggregator.current()).toMatchObject({
+    since: HOUR,
+    windows: { "10s": { count: 1 } },
+  });
   for (let i = 1; i <= 3; i += 1) {
     time = HOUR + i * 1_000;
     appendRecords(log, "t", {}, {});
@@ -274,8 +278,8 @@ test("what retention removed before it was counted is said once, and tells from 
     log.trim({ arrivedBeforeMs: time, maxBytes: 1 << 30 }, 100);
     expect(aggregator.lag()).toBe(1);
     await finish();
-    expect(aggregator.current().since).toBe(time);
-    expect(aggregator.current().windows["10s"].count).toBe(1 + i);
+    expect((await aggregator.current()).since).toBe(time);
+    expect((await aggregator.current()).windows["10s"].count).toBe(1 + i);
   }
   expect(warn).toHaveBeenCalledTimes(1);
 });
@@ -292,7 +296,7 @@ test("a save that fails is said once and tried again, while counting goes on", a
   await until(() => write.mock.calls.length >= 3);
   appendRecords(log, "t", {});
   await until(() => aggregator.lag() === 0);
-  expect(aggregator.current().windows["10s"].count).toBe(2);
+  expect((await aggregator.current()).windows["10s"].count).toBe(2);
   expect(error).toHaveBeenCalledTimes(1);
   write.mockRestore();
   await settled(log, aggregator);
@@ -311,7 +315,7 @@ test("a log that cannot be read is said once and tried again", async () => {
   expect(error).toHaveBeenCalledTimes(1);
   after.mockRestore();
   await settled(log, aggregator);
-  expect(aggregator.current().windows["10s"].count).toBe(1);
+  expect((await aggregator.current()).windows["10s"].count).toBe(1);
 });
 
 test("after a restart with other fields and topics, what still applies goes on", async () => {
@@ -327,7 +331,7 @@ test("after a restart with other fields and topics, what still applies goes on",
   appendRecords(log, "u", {});
   appendRecords(log, "v", {});
   await settled(log, aggregator);
-  const { count, byTopic, fields } = aggregator.current().windows["10s"];
+  const { count, byTopic, fields } = (await aggregator.current()).windows["10s"];
   expect({ count, byTopic }).toEqual({ count: 4, byTopic: { t: 2, u: 1, v: 1 } });
   expect(Object.keys(fields).toSorted()).toEqual(["b", "c"]);
   expect([fields["b"]?.mean, fields["c"]?.mean]).toEqual([3, 5]);
@@ -339,13 +343,13 @@ test("a window is told again while nothing changes, until its next step", async 
   using aggregator = startAggregator({ log, now: () => time });
   appendRecords(log, "t", {});
   await settled(log, aggregator);
-  const { windows } = aggregator.current();
+  const { windows } = await aggregator.current();
   time += 166;
-  expect(aggregator.current().windows["10s"]).toBe(windows["10s"]);
+  expect((await aggregator.current()).windows["10s"]).toBe(windows["10s"]);
   time += 1;
-  expect(aggregator.current().windows["10s"]).not.toBe(windows["10s"]);
-  expect(aggregator.current().windows["1m"]).toBe(windows["1m"]);
-  expect(aggregator.current()).toMatchObject({ updatedAt: time, windows });
+  expect((await aggregator.current()).windows["10s"]).not.toBe(windows["10s"]);
+  expect((await aggregator.current()).windows["1m"]).toBe(windows["1m"]);
+  expect(await aggregator.current()).toMatchObject({ updatedAt: time, windows });
   time = HOUR + 10_000;
-  expect(aggregator.current().windows["10s"].count).toBe(0);
+  expect((await aggregator.current()).windows["10s"].count).toBe(0);
 });

@@ -6,7 +6,7 @@ import { Counts, type CountSettings } from "./counts.ts";
 
 export interface AggregatorOptions extends CountSettings {
   readonly log: EventLog;
-  readonly turns: Pick<FairTurns, "add">;
+  readonly turns: Pick<FairTurns, "add" | "run">;
   readonly now?: () => number;
   /** How often to look for new entries (default 100 ms). */
   readonly pollMs?: number;
@@ -30,7 +30,7 @@ const REST = 20;
  */
 export class Aggregator implements Disposable {
   readonly #log: EventLog;
-  readonly #turns: Pick<FairTurns, "add">;
+  readonly #turns: Pick<FairTurns, "add" | "run">;
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #timer: NodeJS.Timeout;
@@ -38,7 +38,8 @@ export class Aggregator implements Disposable {
   readonly #counts: Counts;
   /** The work under way, a `yield` for each step of a turn. While it saves, nothing is counted. */
   #round: Generator<void, void, void> | undefined;
-  #isDisposed = false;
+  #answering: Promise<Aggregation> | undefined;
+  readonly #stopping = new AbortController();
   #savedSeq: number;
   #nextSaveMs = 0;
   #isSaveFailing = false;
@@ -57,9 +58,15 @@ export class Aggregator implements Disposable {
     this.#timer = setInterval(() => this.#look(), pollMs);
   }
 
-  /** What has come in the time just past, less what is not counted yet (`lag`). Cheap, however often it is asked. */
-  current(): Aggregation {
-    return this.#counts.aggregationAt(this.#now());
+  /**
+   * What has come in the time just past, less what is not counted yet (`lag`). Worked out in turns,
+   * and once for all who ask meanwhile: cheap, however often it is asked. Rejects when it stops.
+   */
+  current(): Promise<Aggregation> {
+    this.#answering ??= this.#turns
+      .run(this.#counts.aggregationAt(this.#now()), this.#stopping.signal)
+      .finally(() => (this.#answering = undefined));
+    return this.#answering;
   }
 
   /** The dashboard's sections, by name: what `dashboardTopic` said last of each. */
@@ -74,8 +81,8 @@ export class Aggregator implements Disposable {
 
   /** Saves, and stops. Before the log is disposed of. */
   [Symbol.dispose](): void {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
     clearInterval(this.#timer);
     // What of a save is under way is begun again: nothing of it is stored yet.
     if (this.#counts.seq !== this.#savedSeq) for (const _ of this.#save());
@@ -110,7 +117,7 @@ export class Aggregator implements Disposable {
 
   /** One step of a turn. True: there is more. */
   #step(): boolean {
-    if (this.#isDisposed) return false;
+    if (this.#stopping.signal.aborted) return false;
     try {
       if (!this.#round?.next().done) return true;
       this.#isReadFailing = false;

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { HOUR, recordAt } from "../../test/support/counting.ts";
+import { finish, HOUR, recordAt } from "../../test/support/counting.ts";
 import { runs } from "../../test/support/effort.ts";
 import { placeEntry, type StoredEntry } from "../log/stored-entry.ts";
 import { createLogger } from "../logger.ts";
-import { type WindowName, WINDOWS } from "./aggregation.ts";
+import { type FieldFigures, type WindowName, WINDOWS } from "./aggregation.ts";
 import { Counts } from "./counts.ts";
 
 const SETTINGS = {
@@ -82,7 +82,7 @@ function tally(names: readonly string[]): Record<string, number> {
 }
 
 function expectToFollow({ counts, entries }: Machine, nowMs: number): void {
-  const aggregation = counts.aggregationAt(nowMs);
+  const aggregation = finish(counts.aggregationAt(nowMs));
   for (const [name, figures] of Object.entries(aggregation.windows)) {
     // The cast holds: the aggregation has the windows' names.
     const within = modelAt(entries, nowMs, name as WindowName);
@@ -102,9 +102,7 @@ function expectToFollow({ counts, entries }: Machine, nowMs: number): void {
   expect(aggregation.late).toBe(entries.length - inTime.length);
 }
 
-type Figures = ReturnType<Counts["aggregationAt"]>["windows"]["10s"]["fields"][string];
-
-function expectFigures(figures: Figures | undefined, numbers: readonly number[]): void {
+function expectFigures(figures: FieldFigures | undefined, numbers: readonly number[]): void {
   if (numbers.length === 0) return expect(figures).toBeUndefined();
   const sorted = numbers.toSorted((a, b) => a - b);
   const at = (q: number): number =>
@@ -186,9 +184,9 @@ test("stored and restored it is the same to the last digit, and stores the same 
   }
   machine.count();
   machine.save();
-  const before = machine.counts.aggregationAt(machine.nowMs);
+  const before = finish(machine.counts.aggregationAt(machine.nowMs));
   machine.restart();
-  expect(machine.counts.aggregationAt(machine.nowMs)).toEqual(before);
+  expect(finish(machine.counts.aggregationAt(machine.nowMs))).toEqual(before);
   const stored = new Map(machine.stored);
   machine.save();
   expect(machine.stored).toEqual(stored);

@@ -101,15 +101,11 @@ export class Counts {
     return this.#hasFields ? Math.min(value?.byteLength ?? 0, MAX_PARSED_BYTES) : 0;
   }
 
-  aggregationAt(nowMs: number): Aggregation {
+  /** A `yield` for each step of a turn; records may be counted in between. */
+  *aggregationAt(nowMs: number): Generator<void, Aggregation, void> {
+    const windows = yield* this.#windows.figuresAt(nowMs);
     const { late, future } = this.#windows;
-    return {
-      updatedAt: nowMs,
-      since: this.#sinceMs ?? nowMs,
-      late,
-      future,
-      windows: this.#windows.figuresAt(nowMs),
-    };
+    return { updatedAt: nowMs, since: this.#sinceMs ?? nowMs, late, future, windows };
   }
 
   sections(): Readonly<Record<string, unknown>> {

@@ -104,7 +104,7 @@ describe("an aggregator with a dashboard's topic", () => {
       await settled(log, aggregator);
       appendRecords(log, "d", { key: "b", data: null }, { key: "c", data: { x: [4] } });
       await settled(log, aggregator);
-      expect(aggregator.current().windows["10s"].count).toBe(0);
+      expect((await aggregator.current()).windows["10s"].count).toBe(0);
     }
     log.trim({ arrivedBeforeMs: Number.MAX_SAFE_INTEGER, maxBytes: 0 }, 100);
     using aggregator = startAggregator({ log, dashboardTopic: "d" });
@@ -118,7 +118,7 @@ describe("an aggregator with a dashboard's topic", () => {
     appendRecords(log, "d", { key: "a", data: 1 });
     await settled(log, aggregator);
     expect(aggregator.sections()).toEqual({ a: 1 });
-    expect(aggregator.current().windows["10s"].byTopic).toEqual({ d: 1 });
+    expect((await aggregator.current()).windows["10s"].byTopic).toEqual({ d: 1 });
   });
 
   test("forgets the sections of another topic", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { HOUR } from "../../test/support/counting.ts";
+import { finish, HOUR } from "../../test/support/counting.ts";
 import { type WindowName, WINDOWS } from "./aggregation.ts";
 import { RollingWindows, type Times } from "./rolling-windows.ts";
 
@@ -13,7 +13,7 @@ function windowsWith(...times: Times[]): RollingWindows {
 
 /** The counts of all windows, from the shortest to the longest. */
 function countsAt(windows: RollingWindows, nowMs: number): number[] {
-  const figures = windows.figuresAt(nowMs);
+  const figures = finish(windows.figuresAt(nowMs));
   return NAMES.map((name) => figures[name].count);
 }
 
@@ -23,7 +23,7 @@ const prompt = (at: number): Times => ({ timestampMs: at, arrivedMs: at });
 describe.each(NAMES)("the window of %s", (name) => {
   const windowMs = WINDOWS[name];
   const countAt = (windows: RollingWindows, nowMs: number): number =>
-    windows.figuresAt(nowMs)[name].count;
+    finish(windows.figuresAt(nowMs))[name].count;
 
   test("holds a record from its step's beginning until sixty steps have begun", () => {
     const windows = windowsWith(prompt(HOUR));
@@ -52,7 +52,7 @@ describe.each(NAMES)("the window of %s", (name) => {
 
   test("tells its rate by its whole length", () => {
     const windows = windowsWith(prompt(HOUR), prompt(HOUR), prompt(HOUR));
-    const { ratePerSecond, ratesByTopic, ratesByType } = windows.figuresAt(HOUR)[name];
+    const { ratePerSecond, ratesByTopic, ratesByType } = finish(windows.figuresAt(HOUR))[name];
     const rate = 3 / (windowMs / 1_000);
     expect({ ratePerSecond, ratesByTopic, ratesByType }).toEqual({
       ratePerSecond: rate,
@@ -119,4 +119,28 @@ test("no more than sixty steps of each window are held, and those that went are 
   const byWindow = Map.groupBy(stored.keys(), (name) => name.split(" ")[1]);
   const held = Object.fromEntries([...byWindow].map(([name, steps]) => [name, steps.length]));
   expect(held).toEqual({ "10s": 1, "1m": 1, "5m": 2, "1h": 20 });
+});
+
+test("figures are worked out a step at a time, and what is counted meanwhile is in all of them or in none", () => {
+  const windows = new RollingWindows([], { late: 0, future: 0 });
+  const countAt = (ms: number): void =>
+    windows.count(
+      { topic: "t", type: `type-${ms % 7}`, measures: [] },
+      { timestampMs: ms, arrivedMs: HOUR },
+    );
+  for (let minutes = 0; minutes < 60; minutes += 1) countAt(HOUR - minutes * 60_000);
+  const work = windows.figuresAt(HOUR);
+  let steps = 0;
+  for (let next = work.next(); ; next = work.next()) {
+    if (next.done) {
+      for (const { count, byTopic, byType } of Object.values(next.value)) {
+        expect(byTopic).toEqual({ t: count });
+        expect(Object.values(byType).reduce((sum, each) => sum + each, 0)).toBe(count);
+      }
+      break;
+    }
+    steps += 1;
+    countAt(HOUR - ((steps * 977) % 3_000_000));
+  }
+  expect(steps).toBeGreaterThanOrEqual(60);
 });

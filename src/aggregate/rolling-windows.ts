@@ -96,12 +96,14 @@ export class RollingWindows {
   /**
    * What each window holds at a moment, and whatever came after it: a clock that is set back hides
    * nothing. While records come, what is told of a window may lack those of the last moments: of
-   * its sixtieth part at most, and usually of much less (`REST`).
+   * its sixtieth part at most, and usually of much less (`REST`). Records may be counted between
+   * its steps.
    */
-  figuresAt(nowMs: number): Record<WindowName, WindowFigures> {
-    const figures = this.#levels.map(
-      (level) => [level.name, this.#figuresOf(level, nowMs)] as const,
-    );
+  *figuresAt(nowMs: number): Generator<void, Record<WindowName, WindowFigures>, void> {
+    const figures: [WindowName, WindowFigures][] = [];
+    for (const level of this.#levels) {
+      figures.push([level.name, yield* this.#figuresOf(level, nowMs)]);
+    }
     // The cast holds: there is a level for each name.
     return Object.fromEntries(figures) as Record<WindowName, WindowFigures>;
   }
@@ -153,20 +155,30 @@ export class RollingWindows {
     }
   }
 
-  #figuresOf(level: Level, nowMs: number): WindowFigures {
+  *#figuresOf(level: Level, nowMs: number): Generator<void, WindowFigures, void> {
     const step = stepAt(level, nowMs);
-    const startedMs = performance.now();
+    const counted = this.#counted;
     const { answer } = level;
     if (answer?.step === step) {
-      const isFresh = answer.counted === this.#counted || startedMs < answer.reuseUntilMs;
+      const isFresh = answer.counted === counted || performance.now() < answer.reuseUntilMs;
       if (isFresh) return answer.figures;
     }
     const whole = new Step();
-    for (const [index, each] of level.steps) if (index > step - STEPS) whole.merge(each);
+    let workedMs = 0;
+    for (const index of [...level.steps.keys()]) {
+      if (index <= step - STEPS) continue;
+      const startedMs = performance.now();
+      // It may have rolled out since the work began.
+      const each = level.steps.get(index);
+      if (each) whole.merge(each);
+      workedMs += performance.now() - startedMs;
+      yield;
+    }
+    const startedMs = performance.now();
     const figures = figuresOf(whole, level.windowMs);
     const doneMs = performance.now();
-    const reuseUntilMs = doneMs + (doneMs - startedMs) * REST;
-    level.answer = { figures, step, counted: this.#counted, reuseUntilMs };
+    workedMs += doneMs - startedMs;
+    level.answer = { figures, step, counted, reuseUntilMs: doneMs + workedMs * REST };
     return figures;
   }
 }

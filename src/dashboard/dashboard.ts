@@ -39,7 +39,7 @@ export interface DashboardInputs {
   /** Undefined as long as there is no log. */
   readonly log: () => Pick<EventLog, "heldBytes" | "baseSeq" | "headSeq"> | undefined;
   /** null as long as there is no log. */
-  readonly aggregation: () => Aggregation | null;
+  readonly aggregation: () => Promise<Aggregation | null>;
   readonly aggregationLag: () => number | null;
   /** The dashboard topic's sections. */
   readonly topicSections: () => Sections;
@@ -146,12 +146,12 @@ export class Dashboard implements Disposable {
 
   async #make(): Promise<Snapshot> {
     await this.#application.refresh();
+    const aggregation = await this.#inputs.aggregation();
     const madeMs = performance.now();
     const past = await this.#sampler.past();
     const sections = this.#sections();
     const { watchers, recentErrors, ...inputs } = this.#inputs;
     const source = inputs.source();
-    const aggregation = inputs.aggregation();
     const log = inputs.log();
     const memory = process.memoryUsage();
     const data: DashboardData = {

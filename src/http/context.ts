@@ -33,7 +33,7 @@ export interface HttpContext {
   readonly missing: () => readonly string[];
   /** What works only in part. */
   readonly degraded: () => readonly string[];
-  readonly kafkaStatus: () => KafkaStatus;
+  readonly kafkaStatus: () => Promise<KafkaStatus>;
   readonly dashboard: {
     /** The dashboard's JSON, at most a second old. */
     readonly recentJson: () => Promise<string>;

@@ -45,17 +45,20 @@ export function appendRecords(log: EventLog, topic: string, ...records: RecordPa
   log.append([...made, ...records.map((record, i) => recordAt(topic, next + i, record))]);
 }
 
+/** All of a work in one turn of the event loop. */
+export const AT_ONCE: AggregatorOptions["turns"] = {
+  add: (step) => {
+    while (step());
+  },
+  run: async (work) => finish(work),
+};
+
 /** An aggregator that looks all the time and works at once. */
 export function startAggregator(
   options: Partial<AggregatorOptions> & { readonly log: EventLog },
 ): Aggregator {
   return new Aggregator({
-    // All of a work in one turn of the event loop.
-    turns: {
-      add: (step) => {
-        while (step());
-      },
-    },
+    turns: AT_ONCE,
     topics: ["t"],
     fields: [],
     dashboardTopic: undefined,
@@ -64,6 +67,14 @@ export function startAggregator(
     saveMs: 0,
     ...options,
   });
+}
+
+/** What a work comes to, in one go. */
+export function finish<T>(work: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
 }
 
 /** Waits until all of the log is counted, and that is saved. */
