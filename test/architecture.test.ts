@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   publishing: { all: [...BASE, "log", "sse", "hub"] },
   notifications: { all: ["errors.ts", "sse", "publishing"] },
   client: { types: ["notifications"] },
-  dashboard: { all: [...BASE, "sse", "hub"], types: ["aggregate", "log", "http"] },
+  dashboard: { all: [...BASE, "sse", "hub"], types: ["aggregate", "log"] },
   console: { types: ["aggregate", "dashboard", "log"] },
   http: {
     all: [
@@ -45,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
     ],
     types: ["aggregate"],
   },
-  sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub", "http"] },
+  sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub"] },
   "options.ts": { types: ["config-schema.ts", "dashboard"] },
   "warnings.ts": { all: ["http"], types: ["config.ts"] },
   "watching.ts": {

@@ -1,5 +1,5 @@
 import type { Aggregation } from "../aggregate/aggregation.ts";
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import type { Activities, Connections } from "../hub/connections.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { Logger } from "../logger.ts";

@@ -1,4 +1,4 @@
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import type { Past } from "./past.ts";
 
 /** What the rules look at. Texts in it are without hosts and groups where the dashboard is. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import { observe, type Second, seconds } from "../../test/support/observations.ts";
 import type { Observation } from "./observation.ts";
 import { HEALTH_RULES } from "./rules.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import { createSanitizer } from "./sanitizer.ts";
 
 const names = ["kafka-1", "[::1]", "headgate-prod"];

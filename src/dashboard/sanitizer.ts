@@ -1,6 +1,5 @@
 import { isIP } from "node:net";
-import type { SourceStatus } from "../http/context.ts";
-import type { PartitionStatus } from "../log/source.ts";
+import type { PartitionStatus, SourceStatus } from "../log/source.ts";
 
 /** What stands where a host, an address or a group was. */
 const HIDDEN = "hidden";

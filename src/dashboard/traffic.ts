@@ -1,5 +1,5 @@
 import type { Aggregation, WindowFigures } from "../aggregate/aggregation.ts";
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import type { Activities } from "../hub/connections.ts";
 import type { DashboardAggregation, DashboardWindow, Sample, Traffic } from "./dashboard-data.ts";
 import type { Past } from "./past.ts";

@@ -4,7 +4,7 @@ import type { Cidr } from "../cidr.ts";
 import type { Dashboard } from "../dashboard/dashboard.ts";
 import type { DashboardUpdates } from "../dashboard/dashboard-updates.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { PartitionStatus } from "../log/source.ts";
+import type { SourceStatus } from "../log/source.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
@@ -42,22 +42,6 @@ export interface HttpContext {
   };
   /** Whether browsers get the live console at `/`. */
   readonly hasConsole: boolean;
-}
-
-/** How the server and Kafka (or the embedded log) get on. */
-export interface SourceStatus {
-  readonly mode: "kafka" | "embedded";
-  /** Kafka does not answer: what is said of it is of `asOf`. */
-  readonly stale?: true;
-  /** Milliseconds since 1970. */
-  readonly asOf?: number;
-  readonly producer: { readonly connected: boolean };
-  readonly consumer: {
-    readonly connected: boolean;
-    readonly groupId: string | null;
-    readonly lastError?: string;
-    readonly partitions: readonly PartitionStatus[];
-  };
 }
 
 /** What `GET /kafka/status` answers. */

@@ -30,3 +30,19 @@ export interface PartitionStatus {
   /** Since when nothing has been heard of it, in milliseconds since 1970; left out while it is read. */
   readonly staleSince?: number;
 }
+
+/** How the server and Kafka (or the embedded log) get on. */
+export interface SourceStatus {
+  readonly mode: "kafka" | "embedded";
+  /** Kafka does not answer: what is said of it is of `asOf`. */
+  readonly stale?: true;
+  /** Milliseconds since 1970. */
+  readonly asOf?: number;
+  readonly producer: { readonly connected: boolean };
+  readonly consumer: {
+    readonly connected: boolean;
+    readonly groupId: string | null;
+    readonly lastError?: string;
+    readonly partitions: readonly PartitionStatus[];
+  };
+}

@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import type { SourceStatus } from "../http/context.ts";
+import type { SourceStatus } from "../log/source.ts";
 import type { Source } from "../hub/source.ts";
 import type { DataDir } from "../log/data-dir.ts";
 import type { Publisher } from "../log/publisher.ts";
