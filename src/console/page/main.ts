@@ -1,4 +1,5 @@
 import type { DashboardData } from "../../dashboard/dashboard-data.ts";
+import type { SourceStatus } from "../../log/source.ts";
 import type { CommandContext } from "../model/curl.ts";
 import { EventStream, problemText } from "../model/event-stream.ts";
 import { formatClock, formatDuration } from "../model/figures.ts";
@@ -16,7 +17,7 @@ import { StateBar } from "./state-bar.ts";
 import { TailSection } from "./tail-section.ts";
 import { followTheme } from "./theme.ts";
 import { setTopicOrder } from "./topic-colour.ts";
-import { type SourceState, TopicsPanel } from "./topics-panel.ts";
+import { TopicsPanel } from "./topics-panel.ts";
 import { WindowPanel } from "./window-panel.ts";
 
 /** What a page that was just opened begins with, so that it is not empty. */
@@ -109,7 +110,7 @@ const status = new Polling({
   everyMs: STATUS_MS,
   ask: () => api.request("kafka/status"),
   // As above.
-  onData: (body) => topicsPanel.update(body as SourceState),
+  onData: (body) => topicsPanel.update(body as SourceStatus),
   onFailure: () => undefined,
 });
 

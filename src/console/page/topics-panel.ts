@@ -1,19 +1,7 @@
-import type { PartitionStatus } from "../../log/source.ts";
+import type { PartitionStatus, SourceStatus } from "../../log/source.ts";
 import { formatCount, formatDuration } from "../model/figures.ts";
 import { button, byId, el, setText } from "./dom.ts";
 import { topicColour } from "./topic-colour.ts";
-
-/** Of `GET /kafka/status`, what is shown here. */
-export interface SourceState {
-  readonly mode: "kafka" | "embedded";
-  readonly stale?: true;
-  readonly producer: { readonly connected: boolean };
-  readonly consumer: {
-    readonly connected: boolean;
-    readonly lastError?: string;
-    readonly partitions: readonly PartitionStatus[];
-  };
-}
 
 /** Topics and partitions: how far each has been read, and what is still to come. */
 export class TopicsPanel {
@@ -21,9 +9,9 @@ export class TopicsPanel {
   readonly #source = byId("source", HTMLElement);
   /** Topics whose partitions are listed, or not, because somebody wants it so. */
   readonly #chosen = new Map<string, boolean>();
-  #state: SourceState | undefined;
+  #state: SourceStatus | undefined;
 
-  update(state: SourceState): void {
+  update(state: SourceStatus): void {
     this.#state = state;
     this.#show();
   }
@@ -94,7 +82,7 @@ function focusedTopic(): string | undefined {
   return activeElement instanceof HTMLElement ? activeElement.dataset["topic"] : undefined;
 }
 
-function sourceText({ mode, stale, producer, consumer }: SourceState): string {
+function sourceText({ mode, stale, producer, consumer }: SourceStatus): string {
   if (mode === "embedded") return "embedded log";
   if (stale) return "Kafka does not answer; these are the last figures";
   if (consumer.connected && producer.connected) return "Kafka, connected";
