@@ -57,7 +57,7 @@ export function watch({
       logger: dashboardLogger,
       sanitizer,
       activities: () => hub.activities(),
-      connections: () => hub.connections(),
+      activeUsers: () => hub.activeUsers,
       watchers: () => updates.size,
       isStopping: () => hub.isDraining,
       missing: source.missing,

@@ -1,6 +1,6 @@
 import type { Aggregation } from "../aggregate/aggregation.ts";
 import type { SourceStatus } from "../log/source.ts";
-import type { Activities, Connections } from "../hub/connections.ts";
+import type { Activities } from "../hub/connections.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
@@ -20,16 +20,17 @@ import { readCounters, type Reading } from "./reading.ts";
 import { Sampler } from "./sampler.ts";
 import type { Sanitizer } from "./sanitizer.ts";
 import { joinSections } from "./sections.ts";
-import { type Audience, lagOf, shortened, trafficOf } from "./traffic.ts";
+import { lagOf, shortened, trafficOf } from "./traffic.ts";
 
 /** Where the dashboard looks. All of it answers at once, from memory, but the application. */
 export interface DashboardInputs {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly sanitizer: Sanitizer;
-  readonly activities: () => Activities;
   /** O(subscribers). */
-  readonly connections: () => Pick<Connections, "activeUsers">;
+  readonly activities: () => Activities;
+  /** Different users among the subscribers. */
+  readonly activeUsers: () => number;
   /** Open streams of the dashboard. */
   readonly watchers: () => number;
   readonly isStopping: () => boolean;
@@ -76,7 +77,7 @@ interface Snapshot {
 const MAX_AGE_MS = 1000;
 
 /** Counting subscribers takes milliseconds where there are many. */
-const AUDIENCE_HOLD_MS = 1000;
+const ACTIVITIES_HOLD_MS = 1000;
 
 /** How long an update waits for the application; never longer than to the next one. */
 const SOURCE_DEADLINE_MS = 2000;
@@ -87,7 +88,7 @@ export class Dashboard implements Disposable {
   readonly #startedMs = performance.now();
   readonly #judge = new Judge();
   readonly #application: ApplicationSections;
-  readonly #audience: () => Audience;
+  readonly #activities: () => Activities;
   readonly #sampler: Sampler;
   /** What was wrong with the sections when they were last put together. */
   #sectionFaults: readonly string[] = [];
@@ -103,10 +104,7 @@ export class Dashboard implements Disposable {
       deadlineMs: Math.min(updateIntervalMs, SOURCE_DEADLINE_MS),
       logger,
     });
-    this.#audience = heldFor(AUDIENCE_HOLD_MS, () => ({
-      activities: inputs.activities(),
-      activeUsers: inputs.connections().activeUsers,
-    }));
+    this.#activities = heldFor(ACTIVITIES_HOLD_MS, inputs.activities);
     this.#sampler = new Sampler({
       read: () => this.#read(),
       // Since when something holds must not depend on whether somebody looks.
@@ -134,7 +132,7 @@ export class Dashboard implements Disposable {
     return {
       isRunning: !this.#inputs.isStopping(),
       connectedClients: connections,
-      activeUsers: this.#audience().activeUsers,
+      activeUsers: this.#inputs.activeUsers(),
       eventsSent: sent,
       uptime: Math.floor(this.#uptimeMs() / 1000),
     };
@@ -160,7 +158,7 @@ export class Dashboard implements Disposable {
       traffic: trafficOf({
         past,
         samples: this.#sampler.samples(),
-        audience: this.#audience(),
+        audience: { activities: this.#activities(), activeUsers: inputs.activeUsers() },
         watchers: watchers(),
         source,
       }),

@@ -34,6 +34,11 @@ export class GroupIndex {
     if (user !== undefined) this.#byUser.remove(user, subscriber);
   }
 
+  /** Different users among the subscribers. */
+  get users(): number {
+    return this.#byUser.size;
+  }
+
   /** The groups of a topic, whatever they filter on: for what concerns the topic itself. */
   groupsOfTopic(topic: string): ReadonlySet<Group> {
     return this.#ofTopic.get(topic);

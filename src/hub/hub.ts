@@ -103,6 +103,11 @@ export class Hub implements Disposable {
     return this.#subscribers.size;
   }
 
+  /** Different users among the subscribers. */
+  get activeUsers(): number {
+    return this.#index.users;
+  }
+
   /** From the first moment of a drain: no new streams. */
   get isDraining(): boolean {
     return this.#isDraining;
