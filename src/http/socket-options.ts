@@ -1,10 +1,11 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import type { Logger } from "../logger.ts";
 
 // <asm-generic/socket.h>, <linux/tcp.h>
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
+const SO_ACCEPTCONN = 30;
 const IPPROTO_TCP = 6;
 const TCP_USER_TIMEOUT = 18;
 
@@ -24,13 +25,8 @@ const SEND_BUFFER_BYTES = 128 * 1024;
 export function setSocketOptions(port: number, maxStallMs: number, logger: Logger): boolean {
   if (process.platform !== "linux") return false;
   try {
-    const fds = listeningSockets(port);
-    const libc = dlopen(findLibc(), {
-      setsockopt: {
-        args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
-        returns: FFIType.i32,
-      },
-    });
+    const libc = openLibc();
+    const fds = ownSockets().filter((fd) => isListening(libc, fd, port));
     const set = (fd: number, level: number, option: number, value: number): boolean =>
       libc.symbols.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4) === 0;
     const isSet = fds.map(
@@ -47,21 +43,24 @@ export function setSocketOptions(port: number, maxStallMs: number, logger: Logge
   return false;
 }
 
-/** Our file descriptors that listen on a TCP port, by way of /proc: Bun does not give them away. */
-function listeningSockets(port: number): number[] {
-  const inodes = new Set<string>();
-  for (const table of ["/proc/self/net/tcp", "/proc/self/net/tcp6"]) {
-    for (const line of readFileSync(table, "utf8").split("\n").slice(1)) {
-      const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
-      const isListening = state === "0A";
-      if (isListening && Number.parseInt(local.split(":")[1] ?? "", 16) === port) inodes.add(inode);
-    }
-  }
+type Libc = ReturnType<typeof openLibc>;
+
+/** The type follows from the symbols. */
+function openLibc() {
+  const { i32, u32, ptr: pointer } = FFIType;
+  return dlopen(findLibc(), {
+    setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
+    getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
+    getsockname: { args: [i32, pointer, pointer], returns: i32 },
+  });
+}
+
+/** Our file descriptors that are sockets, by way of /proc: Bun does not give them away. */
+function ownSockets(): number[] {
   return readdirSync("/proc/self/fd")
     .filter((fd) => {
       try {
-        const [, inode = ""] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? [];
-        return inodes.has(inode);
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
       } catch {
         // The descriptor that read the directory is closed by now.
         return false;
@@ -69,6 +68,22 @@ function listeningSockets(port: number): number[] {
     })
     .map(Number);
 }
+
+/** Asked of the socket itself: the table of all sockets takes long to read where there are many. */
+function isListening({ symbols }: Libc, fd: number, port: number): boolean {
+  const value = new Int32Array(1);
+  const length = new Uint32Array([value.byteLength]);
+  symbols.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ptr(value), ptr(length));
+  if (value[0] !== 1) return false;
+  // struct sockaddr_in and sockaddr_in6 both begin with the family, 2 bytes, and the port, big-endian.
+  const address = new DataView(new ArrayBuffer(SOCKADDR_BYTES));
+  length[0] = SOCKADDR_BYTES;
+  symbols.getsockname(fd, ptr(address.buffer), ptr(length));
+  return address.getUint16(2) === port;
+}
+
+/** struct sockaddr_storage: room for an address of any family. */
+const SOCKADDR_BYTES = 128;
 
 function findLibc(): string {
   const musl = readdirSync("/lib").find((name) => name.startsWith("libc.musl-"));
