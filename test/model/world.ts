@@ -139,6 +139,7 @@ export class Client {
   #isPushingBack = false;
   /** Cuts the stream after so many more bytes, in the middle of whatever is under way. */
   #cutAfter = Infinity;
+  #connections = 0;
 
   constructor(topics: readonly string[], wantsAll: boolean) {
     this.topics = topics;
@@ -156,6 +157,7 @@ export class Client {
     this.#isPushingBack = false;
     const parser = createParser({ onEvent: (event) => this.#onEvent(event) });
     let isGone = false;
+    const connection = (this.#connections += 1);
     const sink: Sink = {
       write: (bytes) => {
         if (isGone) return true;
@@ -164,7 +166,10 @@ export class Client {
         parser.feed(Buffer.from(taken).toString());
         if (taken.byteLength < bytes.byteLength) {
           isGone = true;
-          queueMicrotask(() => this.disconnect());
+          // The client may be elsewhere by then: what was cut is not its new stream.
+          queueMicrotask(() => {
+            if (connection === this.#connections) this.disconnect();
+          });
         }
         return !this.#isPushingBack;
       },
