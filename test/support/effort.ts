@@ -1,5 +1,5 @@
 /**
- * `bun run test:quick`: what answers within half a minute on two cores. It leaves out what needs
+ * `bun run test:quick`: what answers in half a minute or little more on two cores. It leaves out what needs
  * Kafka, a browser or a compiler, and repeats less of what is repeated.
  */
 export const isQuick = process.env["QUICK"] === "1";
