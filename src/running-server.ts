@@ -75,8 +75,14 @@ export async function startServer(
     if (isStopping) return;
     hub.attach(opened);
     const { fields, dashboardTopic } = config.watching;
-    const { turns } = hub;
-    aggregator = new Aggregator({ log: opened.log, turns, topics, fields, dashboardTopic, logger });
+    aggregator = new Aggregator({
+      log: opened.log,
+      turns: hub.turns,
+      topics,
+      fields,
+      dashboardTopic,
+      logger: logger.child({ part: "aggregate" }),
+    });
     logger.info("server is ready");
   });
   ready.catch((error: unknown) => {

@@ -16,19 +16,7 @@ export const MAX_SECTION_NAME_BYTES = 128;
 /** Lists within lists: against JSON that is read, and then too deep to be written. */
 export const MAX_SECTION_DEPTH = 64;
 
-/** What the dashboard's data holds of its own beside the sections, and the one name that assigning a member would not make. */
-const RESERVED_NAMES: ReadonlySet<string> = new Set([
-  "timestamp",
-  "performance",
-  "traffic",
-  "memory",
-  "errors",
-  "aggregation",
-  "metadata",
-  "__proto__",
-]);
-
-type Refusal = "name" | "reserved name" | "too large" | "not JSON" | "too deep" | "too many";
+type Refusal = "name" | "too large" | "not JSON" | "too deep" | "too many";
 
 /** What the records of the dashboard's topic say: the last of each key, as in a compacted topic. Bounded. */
 export class DashboardSections {
@@ -48,7 +36,6 @@ export class DashboardSections {
   take({ key, value }: Pick<StoredEntry, "key" | "value">): void {
     const name = nameOf(key);
     if (name === undefined) return this.#refuse("name");
-    if (RESERVED_NAMES.has(name)) return this.#refuse("reserved name");
     if (value === null) {
       if (this.#sections.delete(name)) this.#changed.add(name);
       return;
@@ -60,7 +47,7 @@ export class DashboardSections {
     this.#changed.add(name);
   }
 
-  /** By name. */
+  /** By name: whatever it is, a member of its own, `__proto__` too. Which of them are shown is the dashboard's affair. */
   all(): Readonly<Record<string, unknown>> {
     return Object.fromEntries([...this.#sections].map(([name, { value }]) => [name, value]));
   }

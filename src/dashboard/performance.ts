@@ -1,4 +1,4 @@
-import { ANOMALY_RULES } from "./anomalies.ts";
+import { ANOMALY_RULES, type AnomalyRule } from "./anomalies.ts";
 import type { Finding, Performance, Subsystem, SubsystemName } from "./dashboard-data.ts";
 import type { Observation } from "./observation.ts";
 import { HEALTH_RULES, type Rule } from "./rules.ts";
@@ -10,23 +10,11 @@ export class Judge {
 
   /** Looks at the server now. To be called once a second: `since` is as exact as that. */
   judge(seen: Observation): Performance {
-    const health = HEALTH_RULES.flatMap((rule) => {
-      const message = rule.check(seen);
-      return message === undefined ? [] : [{ rule, message }];
-    });
-    const odd = ANOMALY_RULES.flatMap((rule) => {
-      const message = rule.check(seen);
-      return message === undefined ? [] : [{ rule, message }];
-    });
+    const health = holding(HEALTH_RULES, seen);
+    const odd = holding(ANOMALY_RULES, seen);
     const names = new Set([...health, ...odd].map(({ rule }) => rule.name));
     for (const name of this.#since.keys()) if (!names.has(name)) this.#since.delete(name);
-    const find = ({
-      rule: { name },
-      message,
-    }: {
-      rule: { name: string };
-      message: string;
-    }): Finding => {
+    const find = ({ rule: { name }, message }: Holding<AnomalyRule>): Finding => {
       const since = this.#since.get(name) ?? seen.nowMs;
       this.#since.set(name, since);
       return { rule: name, message, since };
@@ -51,15 +39,28 @@ export class Judge {
   }
 }
 
+/** A rule that holds, and what it says. */
+interface Holding<R> {
+  readonly rule: R;
+  readonly message: string;
+}
+
+function holding<R extends AnomalyRule>(rules: readonly R[], seen: Observation): Holding<R>[] {
+  return rules.flatMap((rule) => {
+    const message = rule.check(seen);
+    return message === undefined ? [] : [{ rule, message }];
+  });
+}
+
 /** Its file is named after the cluster, which has not answered yet. */
 const NO_LOG: Subsystem = { status: "down", message: "There is no log before Kafka has answered" };
 
 function subsystemsOf(
   { source, aggregationLag }: Observation,
-  holding: readonly { rule: Rule; message: string }[],
+  health: readonly Holding<Rule>[],
 ): Record<SubsystemName, Subsystem> {
   const statusOf = (name: SubsystemName): Subsystem => {
-    const own = holding.filter(({ rule }) => rule.subsystem === name);
+    const own = health.filter(({ rule }) => rule.subsystem === name);
     const worst = own.find(({ rule }) => rule.isDown) ?? own[0];
     if (!worst) return { status: "ok" };
     return { status: worst.rule.isDown ? "down" : "degraded", message: worst.message };

@@ -30,6 +30,8 @@ test("a section with a name of the dashboard's own is left out, and told", () =>
   expect(faults).toEqual(
     own.map((name) => `section ${name} is left out: the dashboard has its own`),
   );
+  const ofTopic = joinSections({}, Object.fromEntries(own.map((name) => [name, 1])));
+  expect(ofTopic).toEqual({ members: [], faults });
 });
 
 test("names that objects have by themselves are names like others", () => {
