@@ -10,7 +10,8 @@ const INTERVAL_MS = 500;
 
 self.addEventListener("message", (message: MessageEvent<string>) => {
   const db = new Database(message.data, { readwrite: true });
-  db.run("PRAGMA busy_timeout = 0");
+  // For the opening alone: a passive checkpoint waits for nobody.
+  db.run("PRAGMA busy_timeout = 2000");
   db.run("PRAGMA synchronous = NORMAL");
   setInterval(() => {
     try {
