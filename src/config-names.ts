@@ -29,9 +29,11 @@ export function findMistake(name: string): string | undefined {
   if (KNOWN.has(name)) return undefined;
   if (OWN_PREFIX.test(name)) return closestToOwn(name);
   if (name.length < 8) return undefined;
-  const closest = closestName(name, editDistance);
   // KAFKA_* is shared with many other tools.
   const edits = name.startsWith("KAFKA_") ? 1 : 2;
+  // An environment has many names: only those nearly as long are compared letter by letter.
+  const alike = [...KNOWN].filter((known) => Math.abs(known.length - name.length) <= edits);
+  const closest = closestName(name, alike, editDistance);
   return editDistance(name, closest) <= edits ? closest : undefined;
 }
 
@@ -43,14 +45,18 @@ export function mayHoldSecret(name: string): boolean {
 function closestToOwn(name: string): string {
   // An option of the library that does not exist: SSE_heartbeatsMs.
   const typed = name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
-  const closest = closestName(typed, editDistance);
-  return editDistance(typed, closest) <= 2 ? closest : closestName(typed, beginningDistance);
+  const closest = closestName(typed, KNOWN, editDistance);
+  return editDistance(typed, closest) <= 2 ? closest : closestName(typed, KNOWN, beginningDistance);
 }
 
-function closestName(name: string, distanceOf: (from: string, to: string) => number): string {
+function closestName(
+  name: string,
+  candidates: Iterable<string>,
+  distanceOf: (from: string, to: string) => number,
+): string {
   let closest = "";
   let least = Infinity;
-  for (const known of KNOWN) {
+  for (const known of candidates) {
     const distance = distanceOf(name, known);
     if (distance < least) [closest, least] = [known, distance];
   }
