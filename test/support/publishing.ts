@@ -130,21 +130,26 @@ export class Traffic {
     for (let n = 0; !this.#ending.signal.aborted; n += 1) {
       const value = `${name}-${n}`;
       const result = await outcome(publisher.publish([record(topic, value)]));
-      if (result instanceof HeadgateError) this.#unclear.add(value);
-      else for (const coordinates of result) this.acknowledged.set(placeOf(coordinates), value);
+      if (result instanceof HeadgateError) {
+        if (result.details["mayBeStored"] !== false) this.#unclear.add(value);
+      } else for (const coordinates of result) this.acknowledged.set(placeOf(coordinates), value);
     }
   }
 }
 
-/** Publishes until it is acknowledged; the offset. For records of which several may be stored. */
+/**
+ * Publishes until it is acknowledged: its offset, and how many of the attempts before may be stored
+ * as well, by what was said of them.
+ */
 export async function publishUntilDone(
   publisher: KafkaPublisher,
   outgoing: OutgoingRecord,
-): Promise<number> {
+): Promise<{ offset: number; unclear: number }> {
   const deadline = performance.now() + 60_000;
-  for (;;) {
+  for (let unclear = 0; ;) {
     const result = await outcome(publisher.publish([outgoing]));
-    if (!(result instanceof HeadgateError)) return result[0]?.offset ?? -1;
+    if (!(result instanceof HeadgateError)) return { offset: result[0]?.offset ?? -1, unclear };
+    if (result.details["mayBeStored"] !== false) unclear += 1;
     if (performance.now() > deadline) throw result;
   }
 }
