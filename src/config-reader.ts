@@ -40,9 +40,7 @@ export class EnvironmentReader {
     }
     const [first, ...others] = found;
     if (first === undefined) {
-      return variable.default === undefined || variable.plannedOnly !== undefined
-        ? undefined
-        : variable.value.parse(variable.default);
+      return variable.default === undefined ? undefined : variable.value.parse(variable.default);
     }
     for (const other of others) {
       if (JSON.stringify(other.value) === JSON.stringify(first.value)) continue;
@@ -74,12 +72,6 @@ export class EnvironmentReader {
 
   #check(name: string, text: string, variable: Variable<unknown>): unknown {
     const shown = variable.isSecret ? `${name} (value not shown)` : `${name} is ${quote(text)}`;
-    if (variable.plannedOnly !== undefined) {
-      if (!variable.plannedOnly.includes(text.toLowerCase())) {
-        this.faults.push(`${shown}: ${name} is not supported by this version; unset it`);
-      }
-      return undefined;
-    }
     if (variable.isPem && !text.trimStart().startsWith("-----BEGIN "))
       return this.#open(shown, text);
     const result = variable.value.safeParse(text);

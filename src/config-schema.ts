@@ -26,14 +26,10 @@ export interface Variable<T> {
   readonly isSecret: boolean;
   /** A PEM text, or the path of a file that holds it. */
   readonly isPem: boolean;
-  /** Not done by this version: only these values are accepted, because they change nothing. */
-  readonly plannedOnly: readonly string[] | undefined;
 }
 
 type Group = Variable<unknown>["group"];
-type Extras<T> = Partial<
-  Pick<Variable<T>, "aliases" | "defaultNote" | "isSecret" | "isPem" | "plannedOnly">
->;
+type Extras<T> = Partial<Pick<Variable<T>, "aliases" | "defaultNote" | "isSecret" | "isPem">>;
 
 const MIB = 1_024 ** 2;
 const PLAIN = {
@@ -42,7 +38,6 @@ const PLAIN = {
   aliases: [],
   isSecret: false,
   isPem: false,
-  plannedOnly: undefined,
 } as const;
 
 /** Every variable there is (protocol.md §9). */
@@ -77,7 +72,12 @@ export const VARIABLES = {
     isPem: true,
     isSecret: true,
   }),
-  WORKERS: planned("server", "Processes that serve streams.", "1"),
+  WORKERS: given(
+    "server",
+    "Processes that serve streams, one core each. More than 1: one more process feeds them, and they share the log's file, so that DATA_DIR must not be :memory:.",
+    "1",
+    value.integer(1, 64),
+  ),
   SHUTDOWN_GRACE: given(
     "server",
     "Milliseconds over which open streams are closed at SIGTERM.",
@@ -183,6 +183,12 @@ export const VARIABLES = {
   SSE_DEFAULT_TOPIC: optional("streams", "Topic of publishes that name none.", value.text, {
     defaultNote: "the first of KAFKA_TOPICS",
   }),
+  SSE_COMPRESSION: given(
+    "streams",
+    "gzip for streams whose client accepts it (Accept-Encoding): each batch is compressed once for all who get it.",
+    "true",
+    value.flag,
+  ),
   SSE_HEARTBEAT_INTERVAL: given(
     "streams",
     "Milliseconds without a byte after which a heartbeat is sent.",
@@ -360,20 +366,4 @@ function optional<T>(
   extras: Extras<T> = {},
 ): Variable<T | undefined> {
   return { ...PLAIN, ...extras, group, description, value: type };
-}
-
-function planned(
-  group: Group,
-  description: string,
-  defaultText?: string,
-  accepted: readonly string[] = defaultText === undefined ? [] : [defaultText],
-): Variable<string | undefined> {
-  return {
-    ...PLAIN,
-    group,
-    description,
-    value: value.text,
-    default: defaultText,
-    plannedOnly: accepted,
-  };
 }

@@ -31,6 +31,7 @@ describe("configuration", () => {
         tls: undefined,
         shutdownGraceMs: 10_000,
         logLevel: "info",
+      workers: 1,
         hasConsole: true,
       },
       kafka: undefined,
@@ -39,7 +40,8 @@ describe("configuration", () => {
       log: { dataDir: "./data", retentionMs: 86_400_000, maxBytes: 2 ** 30 },
       streams: {
         defaultTopic: "events",
-        heartbeatMs: 15_000,
+        isCompressed: true,
+      heartbeatMs: 15_000,
         retryMs: 3_000,
         flushMs: 0,
         maxStallMs: 10_000,
@@ -369,16 +371,16 @@ describe("who may do what", () => {
   });
 });
 
-describe("settings that are not supported yet", () => {
-  test.each([
-    ["WORKERS", "2"],
-    ["WORKERS", "0"],
-  ])("G10 %s=%s is refused instead of doing nothing", (name, value) => {
-    expect(refusal({ [name]: value })).toContain(`${name} is not supported by this version`);
+describe("workers", () => {
+  test.each([["0"], ["65"], ["1.5"], ["auto"]])("G10 WORKERS=%s is refused", (text) => {
+    expect(refusal({ WORKERS: text })).toContain(`WORKERS is "${text}"`);
   });
 
-  test("their defaults are accepted", () => {
-    expect(parseConfig({ WORKERS: "1" })).toEqual(parseConfig({}));
+  test("G10 more than one share a file, so the log in memory is refused", () => {
+    const message = refusal({ WORKERS: "2", DATA_DIR: ":memory:" });
+    expect(message).toContain("WORKERS is 2, and DATA_DIR is :memory:");
+    expect(parseConfig({ WORKERS: "2" }).server.workers).toBe(2);
+    expect(parseConfig({ WORKERS: "1", DATA_DIR: ":memory:" }).server.workers).toBe(1);
   });
 });
 

@@ -24,6 +24,8 @@ export interface Config {
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
     readonly shutdownGraceMs: number;
     readonly logLevel: LogLevel;
+    /** Processes that serve; 1: this one. */
+    readonly workers: number;
     /** Whether browsers get the live console at `/`. */
     readonly hasConsole: boolean;
   };
@@ -42,6 +44,8 @@ export interface Config {
   readonly streams: {
     /** One of `topics`. */
     readonly defaultTopic: string;
+    /** Whether clients that accept gzip get it. */
+    readonly isCompressed: boolean;
     readonly heartbeatMs: number;
     readonly retryMs: number;
     /** 0: what has arrived leaves at the end of the event-loop turn. */
@@ -163,7 +167,7 @@ export function configurationMarkdown(): string {
     "",
     "The start stops and lists all faults at once: malformed values, unknown names that begin with `SSE_`, `JWT_` or `AGGREGATE_`, names that look like a mistyped one, and aliases that disagree. What Kubernetes injects for its services is left alone.",
     "",
-    "Secrets may also come from a file: `<NAME>_FILE` names it. Certificates and keys are PEM texts or paths of PEM files. Settings that are **not supported yet** are refused unless they change nothing.",
+    "Secrets may also come from a file: `<NAME>_FILE` names it. Certificates and keys are PEM texts or paths of PEM files.",
   ];
   for (const group of GROUPS) {
     lines.push("", `## ${group}`, "", "| variable | default | meaning |", "|---|---|---|");
@@ -185,12 +189,8 @@ function membersOf(group: string): [VariableName, Variable<unknown>][] {
   );
 }
 
-function remarks(name: string, { isSecret, plannedOnly }: Variable<unknown>): string {
-  const secret = isSecret ? ` Secret; or \`${name}_FILE\`.` : "";
-  if (plannedOnly === undefined) return secret;
-  const accepted = plannedOnly.map((value) => `\`${value}\``).join(" or ");
-  const only = accepted === "" ? "leave it unset" : `only ${accepted} is accepted`;
-  return `${secret} **Not supported yet**: ${only}.`;
+function remarks(name: string, { isSecret }: Variable<unknown>): string {
+  return isSecret ? ` Secret; or \`${name}_FILE\`.` : "";
 }
 
 /** Settings that are good one by one but not together; nothing is said of those that are not good. */
@@ -212,6 +212,11 @@ function contradictions(values: Values, faulty: ReadonlySet<string>): string[] {
   if (topic !== undefined && !faulty.has("KAFKA_TOPICS") && !values.KAFKA_TOPICS.includes(topic)) {
     const served = values.KAFKA_TOPICS.join(", ");
     faults.push(`SSE_DEFAULT_TOPIC is ${quote(topic)}: KAFKA_TOPICS serves ${quote(served)}`);
+  }
+  if (!faulty.has("WORKERS") && values.WORKERS > 1 && values.DATA_DIR === ":memory:") {
+    faults.push(
+      `WORKERS is ${values.WORKERS}, and DATA_DIR is :memory:, which other processes cannot read: name a folder, or set WORKERS=1`,
+    );
   }
   if (!faulty.has("AUTH")) faults.push(...authContradictions(values, faulty));
   return faults;
@@ -252,6 +257,7 @@ function arrange(values: Values): Config {
       tls: cert === undefined || key === undefined ? undefined : { cert, key },
       shutdownGraceMs: values.SHUTDOWN_GRACE,
       logLevel: values.SSE_ENABLE_LOGGING ? values.LOG_LEVEL : "silent",
+      workers: values.WORKERS,
       hasConsole: values.SSE_CONSOLE,
     },
     kafka: arrangeKafka(values),
@@ -267,6 +273,7 @@ function arrange(values: Values): Config {
     streams: {
       // A list has at least one item.
       defaultTopic: values.SSE_DEFAULT_TOPIC ?? topics[0] ?? "",
+      isCompressed: values.SSE_COMPRESSION,
       heartbeatMs: values.SSE_HEARTBEAT_INTERVAL,
       retryMs: values.SSE_RETRY_MS,
       flushMs: values.SSE_FLUSH_INTERVAL,

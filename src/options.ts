@@ -27,6 +27,8 @@ export interface HeadgateOptions {
   /** PEM text, or the path of a file. */
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  /** Processes that serve streams. */
+  readonly workers?: number;
   readonly shutdownGraceMs?: number;
   readonly logLevel?: string;
   readonly enableLogging?: boolean;
@@ -57,6 +59,8 @@ export interface HeadgateOptions {
   /** Bytes, or `256MiB`. */
   readonly dataMaxBytes?: Amount;
 
+  /** false: no gzip, whatever clients accept. */
+  readonly compression?: boolean;
   readonly heartbeatMs?: number;
   readonly retryMs?: number;
   readonly flushMs?: number;
@@ -107,6 +111,7 @@ export const OPTION_VARIABLES = {
   trustedProxies: "TRUSTED_PROXIES",
   tlsCert: "TLS_CERT",
   tlsKey: "TLS_KEY",
+  workers: "WORKERS",
   shutdownGraceMs: "SHUTDOWN_GRACE",
   logLevel: "LOG_LEVEL",
   enableLogging: "SSE_ENABLE_LOGGING",
@@ -129,6 +134,7 @@ export const OPTION_VARIABLES = {
   dataDir: "DATA_DIR",
   dataRetention: "DATA_RETENTION",
   dataMaxBytes: "DATA_MAX_BYTES",
+  compression: "SSE_COMPRESSION",
   heartbeatMs: "SSE_HEARTBEAT_INTERVAL",
   retryMs: "SSE_RETRY_MS",
   flushMs: "SSE_FLUSH_INTERVAL",
