@@ -18,6 +18,8 @@ export interface Metrics {
   readonly resumes: Counter<"result">;
   /** `reset` events, by reason. */
   readonly resets: Counter<"reason">;
+  /** Pages of replay, by whether another subscriber's could be used (`hit`, `miss`). */
+  readonly pageReads: Counter<"result">;
   readonly eventsSent: Counter;
   readonly bytesSent: Counter;
   /** Seconds from a live record's timestamp to when the last of its subscribers was written to. */
@@ -159,6 +161,12 @@ export function createMetrics(): Metrics {
       ...RESET_REASONS,
     ]),
     resets: labelled("sse_resets_total", "Reset events sent", "reason", RESET_REASONS),
+    pageReads: labelled(
+      "headgate_page_cache_reads_total",
+      "Pages of replay, made anew or shared with others",
+      "result",
+      ["hit", "miss"],
+    ),
     eventsSent: counter("sse_events_sent_total", "Events written to subscribers"),
     bytesSent: counter("sse_bytes_sent_total", "Bytes written to subscribers"),
     deliveryLatency: new Histogram({

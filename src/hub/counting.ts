@@ -41,11 +41,16 @@ export class StreamCounts {
     this.#metrics.bytesSent.inc(bytes);
   };
 
+  /** A page of replay was made, or had been made for another one of the group. */
+  readonly page = (isCached: boolean): void => {
+    this.#metrics.pageReads.inc({ result: isCached ? "hit" : "miss" });
+  };
+
   readonly typeLeftOut = (): void => this.#metrics.typesLeftOut.inc();
 
   /**
    * A turn has written live events, of these timestamps (milliseconds since 1970, below 0: none),
-   * to the last of their subscribers. Evenly picked ones stand for all.
+   * to the last of their subscribers in a lane. Evenly picked ones stand for all.
    */
   readonly delivered = (timestampsMs: readonly number[]): void => {
     const nowMs = Date.now();

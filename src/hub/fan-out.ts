@@ -10,6 +10,8 @@ import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface FanOutOptions {
+  /** Whose live subscribers it serves. */
+  readonly lane: number;
   readonly log: EventLog;
   readonly index: GroupIndex;
   readonly groups: () => Iterable<Group>;
@@ -35,13 +37,15 @@ interface Delivery {
 }
 
 /**
- * Delivers what the log has gained to all who are caught up: each event is encoded once per view,
- * each group's frames leave in one write per subscriber.
+ * Delivers what the log has gained to all of a lane who are caught up: each event is encoded once
+ * per view, each group's frames leave in one write per subscriber.
  */
 export class FanOut {
   readonly #options: FanOutOptions;
   #position: MovingPosition;
   #seq: number;
+  /** Live subscribers. */
+  #size = 0;
 
   constructor(options: FanOutOptions) {
     this.#options = options;
@@ -52,7 +56,19 @@ export class FanOut {
   /** The last entry that live subscribers have been given. */
   get seq(): number {
     this.#skipTrimmed();
+    this.#skipUnheard();
     return this.#seq;
+  }
+
+  /** A subscriber stands where the live ones do. */
+  add(subscriber: Subscriber): void {
+    this.#liveOf(subscriber.group).add(subscriber);
+    this.#size += 1;
+  }
+
+  /** Nothing happens where it is not live. */
+  remove(subscriber: Subscriber): void {
+    if (this.#liveOf(subscriber.group).delete(subscriber)) this.#size -= 1;
   }
 
   /** Where live subscribers of these topics stand. */
@@ -66,8 +82,8 @@ export class FanOut {
     return { seq: this.#seq, state, target: undefined, picks: undefined };
   }
 
-  /** One turn. True: there is more than one turn could take. */
-  turn(): boolean {
+  /** One turn; there may be more than it could take. */
+  turn(): void {
     this.#skipTrimmed();
     const { log } = this.#options;
     const entries = log.after(this.#seq, TURN_ENTRIES);
@@ -84,11 +100,27 @@ export class FanOut {
         this.#leaveLarge(delivery);
       }
       this.#seq = entry.seq;
-      if (events[i]?.isTypeLeftOut) this.#options.onTypeLeftOut();
+      if (events[i]?.isTypeLeftOut && this.#isFirst) this.#options.onTypeLeftOut();
     }
     this.#write(views);
     if (written.length > 0) this.#options.onDelivered(written);
-    return this.#seq < log.headSeq;
+  }
+
+  /** The first lane looks at every entry, and counts what is counted once. */
+  get #isFirst(): boolean {
+    return this.#options.lane === 0;
+  }
+
+  #liveOf(group: Group): Set<Subscriber> {
+    return group.live[this.#options.lane] ?? NOBODY;
+  }
+
+  /** A lane without anybody has nothing to do. */
+  #skipUnheard(): void {
+    const { log } = this.#options;
+    if (this.#size > 0 || this.#isFirst || this.#seq === log.headSeq) return;
+    this.#seq = log.headSeq;
+    this.#position = new MovingPosition(log.positionAt(this.#seq));
   }
 
   /** Retention passed even those who were caught up: they are told so one by one, as all who lag. */
@@ -103,7 +135,7 @@ export class FanOut {
   /** Lets a group's live members read for themselves from here on. */
   #leave(group: Group): void {
     const point = this.pointFor(group);
-    for (const subscriber of group.live) this.#options.onBehind(subscriber, point);
+    for (const subscriber of this.#liveOf(group)) this.#options.onBehind(subscriber, point);
   }
 
   /**
@@ -115,8 +147,8 @@ export class FanOut {
     for (const event of events) {
       if (!event?.audience || !isPersonal(event.audience)) continue;
       for (const subscriber of index.namedBy(event)) {
-        if (subscriber.activity.kind === "live")
-          onBehind(subscriber, this.pointFor(subscriber.group));
+        if (!this.#liveOf(subscriber.group).has(subscriber)) continue;
+        onBehind(subscriber, this.pointFor(subscriber.group));
       }
     }
   }
@@ -125,7 +157,7 @@ export class FanOut {
     const { index } = this.#options;
     const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
     const all = event ? index.groupsFor(event) : reason ? index.groupsOfTopic(entry.topic) : [];
-    const groups = [...all].filter((group) => group.live.size > 0);
+    const groups = [...all].filter((group) => this.#liveOf(group).size > 0);
     if (!event) return { entry, groups, bodyFor: () => NO_BYTES };
     const bodies = new Map<Encoding, Uint8Array>();
     const bodyFor = ({ encoding }: View): Uint8Array => {
@@ -156,7 +188,7 @@ export class FanOut {
           position,
         };
         view.add([encodeReset(view.encoding, reset)], viewGroups, 0);
-        for (const { live } of viewGroups) this.#options.onReset(reason, live.size);
+        for (const group of viewGroups) this.#options.onReset(reason, this.#liveOf(group).size);
       } else {
         view.add([encodeId(view.encoding, position), bodyFor(view)], viewGroups, 1);
       }
@@ -174,13 +206,11 @@ export class FanOut {
     const nowMs = performance.now();
     for (const view of views.values()) {
       for (const { group, bytes, events } of view.join()) {
+        const live = this.#liveOf(group);
         let point: ReadingPoint | undefined;
-        this.#options.onSent({
-          events: events * group.live.size,
-          bytes: bytes.byteLength * group.live.size,
-        });
+        this.#options.onSent({ events: events * live.size, bytes: bytes.byteLength * live.size });
         group.lastWriteMs = nowMs;
-        for (const subscriber of group.live) {
+        for (const subscriber of live) {
           // Past the subscriber's own bookkeeping: of thousands, each field touched is a cache miss.
           if (subscriber.sink.write(bytes)) continue;
           subscriber.blockedSinceMs = nowMs;
@@ -193,6 +223,7 @@ export class FanOut {
 }
 
 const NO_BYTES = new Uint8Array();
+const NOBODY = new Set<Subscriber>();
 
 function viewOf(group: Group, views: Map<string, View>): View {
   let view = views.get(group.viewKey);

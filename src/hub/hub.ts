@@ -13,9 +13,9 @@ import { StreamCounts } from "./counting.ts";
 import { drainStreams } from "./drain.ts";
 import { type Explanation, explainStart } from "./explain.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { FanOut } from "./fan-out.ts";
 import { Group } from "./group.ts";
 import { GroupIndex } from "./group-index.ts";
+import { LaneChoice, Lanes, type TurnState } from "./lanes.ts";
 import { connectionFrame, openStream } from "./opening.ts";
 import type { Reader } from "./page.ts";
 import { Readers } from "./readers.ts";
@@ -30,6 +30,7 @@ import {
   Subscriber,
 } from "./subscriber.ts";
 import { type Identity, type Subscription, subscriptionKey } from "./subscription.ts";
+import { TurnSchedule } from "./turn-schedule.ts";
 
 export interface HubOptions {
   readonly logger: Logger;
@@ -46,6 +47,8 @@ export interface HubOptions {
   readonly maxStallMs: number;
   /** How often stalled and aged streams are looked for. */
   readonly cleanupMs: number;
+  /** Subscribers from which on there is another lane (see `lanes.ts`); for tests. */
+  readonly laneFill?: number;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
 }
@@ -77,20 +80,23 @@ export class Hub implements Disposable {
   readonly #groups = new Map<string, Group>();
   readonly #subscribers = new Set<Subscriber>();
   readonly #turns = new FairTurns();
+  readonly #choice: LaneChoice;
+  readonly #schedule: TurnSchedule;
   readonly #attached = Promise.withResolvers<Source>();
   readonly #timers: NodeJS.Timeout[];
   #source: Source | undefined;
-  #fanOut: FanOut | undefined;
+  #lanes: Lanes | undefined;
   #readers: Readers | undefined;
   #nextGroupId = 1;
   #maxStallMs: number;
-  #isTurnDue = false;
   #isDraining = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
     this.#counts = new StreamCounts(options.metrics);
+    this.#choice = new LaneChoice(options.laneFill);
+    this.#schedule = new TurnSchedule({ flushMs: options.flushMs, turn: () => this.#turn() });
     this.#maxStallMs = options.maxStallMs;
     const tickMs = Math.max(20, Math.min(1000, options.heartbeatMs / 5));
     this.#timers = [
@@ -130,20 +136,21 @@ export class Hub implements Disposable {
     const readers = new Readers({
       log,
       turns: this.#turns,
-      liveSeq: () => fanOut.seq,
+      liveSeq: (subscriber) => lanes.seq(subscriber),
       onCaughtUp: (subscriber) => this.#join(subscriber),
       onClosing: (subscriber) => this.#finish(subscriber),
       onBroken: (subscriber) => this.#cut(subscriber, "stalled"),
+      onPage: this.#counts.page,
       onReset,
       onSent,
     });
-    const fanOut = new FanOut({
+    const lanes = new Lanes({
       log,
       index: this.#index,
       groups: () => this.#groups.values(),
       onBehind: (subscriber, point) => {
         const { group } = subscriber;
-        group.live.delete(subscriber);
+        lanes.remove(subscriber);
         // What the group wrote while it was live was written to it.
         subscriber.lastWriteMs = Math.max(subscriber.lastWriteMs, group.lastWriteMs);
         readers.start(subscriber, point);
@@ -154,9 +161,9 @@ export class Hub implements Disposable {
       onDelivered: delivered,
     });
     this.#source = source;
-    this.#fanOut = fanOut;
+    this.#lanes = lanes;
     this.#readers = readers;
-    log.events.on("appended", () => this.#scheduleTurn());
+    log.events.on("appended", () => this.#schedule.request());
     this.#attached.resolve(source);
   }
 
@@ -172,7 +179,8 @@ export class Hub implements Disposable {
     const nowMs = performance.now();
     const group = this.#groupOf(subscription);
     const endsAtMs = maxAgeMs > 0 ? nowMs + maxAgeMs * (0.8 + 0.2 * this.#random()) : Infinity;
-    const subscriber = new Subscriber({ ...request, group, nowMs, endsAtMs });
+    const lane = this.#choice.enter();
+    const subscriber = new Subscriber({ ...request, group, lane, nowMs, endsAtMs });
     group.members.add(subscriber);
     this.#subscribers.add(subscriber);
     this.#index.addSubscriber(subscriber);
@@ -181,7 +189,7 @@ export class Hub implements Disposable {
     const opened = openStream(subscriber, start, {
       turns: this.#turns,
       attached: this.#attached.promise,
-      liveSeq: () => this.#fanOut?.seq ?? 0,
+      liveSeq: () => this.#lanes?.seq(subscriber) ?? 0,
       onReset: this.#counts.reset,
       onResumed: this.#counts.resumed,
     });
@@ -265,27 +273,21 @@ export class Hub implements Disposable {
     this.#turns[Symbol.dispose]();
     this.#source?.log.events.removeAllListeners("appended");
     // A turn may be due still: the log may be closed by then.
-    this.#fanOut = undefined;
+    this.#lanes = undefined;
     this.#readers = undefined;
   }
 
-  #scheduleTurn(): void {
-    if (this.#isTurnDue) return;
-    this.#isTurnDue = true;
-    const run = (): void => {
-      this.#isTurnDue = false;
-      this.#source?.flush?.();
-      if (this.#fanOut?.turn()) this.#scheduleTurn();
-      this.#readers?.onAppended();
-    };
-    if (this.#options.flushMs > 0) setTimeout(run, this.#options.flushMs);
-    else setImmediate(run);
+  #turn(): TurnState {
+    this.#source?.flush?.();
+    const state = this.#lanes?.turn() ?? "done";
+    this.#readers?.onAppended();
+    return state;
   }
 
   /** A reader has caught up: from here on it gets its group's bytes. */
   #join(subscriber: Subscriber): void {
     subscriber.activity = { kind: "live" };
-    subscriber.group.live.add(subscriber);
+    this.#lanes?.add(subscriber);
     const { replayed } = subscriber;
     if (replayed === undefined) return;
     subscriber.replayed = undefined;
@@ -297,8 +299,9 @@ export class Hub implements Disposable {
     const { encoding } = subscriber.subscription;
     const frame = encodeSystem(encoding, event, data, this.#id(subscriber));
     if (subscriber.write(frame, nowMs) || subscriber.activity.kind !== "live") return;
-    subscriber.group.live.delete(subscriber);
-    if (this.#fanOut) this.#readers?.start(subscriber, this.#fanOut.pointFor(subscriber.group));
+    if (!this.#lanes) return;
+    this.#lanes.remove(subscriber);
+    this.#readers?.start(subscriber, this.#lanes.pointFor(subscriber));
   }
 
   #sendHeartbeats(): void {
@@ -334,9 +337,8 @@ export class Hub implements Disposable {
 
   /** What a subscriber's system events carry; undefined while its start is not decided. */
   #id(subscriber: Subscriber): string | undefined {
-    const { activity, group } = subscriber;
-    if (activity.kind !== "live") return currentId(subscriber);
-    return this.#fanOut?.id(group.subscription.topics);
+    if (subscriber.activity.kind !== "live") return currentId(subscriber);
+    return this.#lanes?.id(subscriber);
   }
 
   #finish(subscriber: Subscriber): void {
@@ -364,7 +366,8 @@ export class Hub implements Disposable {
     subscriber.starting.abort();
     this.#readers?.forget(subscriber);
     this.#index.removeSubscriber(subscriber);
-    group.live.delete(subscriber);
+    this.#lanes?.remove(subscriber);
+    this.#choice.leave(subscriber.lane);
     group.members.delete(subscriber);
     if (group.members.size === 0) {
       this.#groups.delete(group.key);

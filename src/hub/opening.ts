@@ -14,7 +14,7 @@ export interface OpeningContext {
   readonly turns: FairTurns;
   /** Resolves when the server is ready. */
   readonly attached: Promise<Source>;
-  /** How far live subscribers have been served. */
+  /** How far the live ones of its lane have been served. */
   readonly liveSeq: () => number;
   readonly onReset: (reason: ResetReason, subscribers: number) => void;
   /** Called for those that came with a position, with why it could not be honoured, if so. */

@@ -16,13 +16,15 @@ import type { Subscriber } from "./subscriber.ts";
 export interface ReadersOptions {
   readonly log: EventLog;
   readonly turns: FairTurns;
-  /** How far live subscribers have been served: readers go so far, and join them there. */
-  readonly liveSeq: () => number;
+  /** How far the live ones of a subscriber's lane have been served: it reads so far, and joins them there. */
+  readonly liveSeq: (subscriber: Subscriber) => number;
   readonly onCaughtUp: (subscriber: Subscriber) => void;
   /** Called between two events of a subscriber that is to be closed. */
   readonly onClosing: (subscriber: Subscriber) => void;
   /** Called where a subscriber's half-written event is gone from the log. */
   readonly onBroken: (subscriber: Subscriber) => void;
+  /** Called for each page that could have been in the cache. */
+  readonly onPage: (isCached: boolean) => void;
   readonly onReset: (reason: ResetReason, subscribers: number) => void;
   readonly onSent: (sent: { events: number; bytes: number }) => void;
 }
@@ -96,19 +98,23 @@ export class Readers {
   }
 
   #page(subscriber: Subscriber, point: ReadingPoint): Page {
-    const { log, liveSeq } = this.#options;
+    const { log, liveSeq, onPage } = this.#options;
     const { group } = subscriber;
+    const lastSeq = liveSeq(subscriber);
     const isOwn = point.target !== undefined || point.picks !== undefined;
     const cached = isOwn ? undefined : this.#pages.get(group.id, point.seq);
-    if (cached) return cached;
-    const page = readPage(log, point, subscriber, liveSeq());
+    // Another lane may be further: who goes beyond its own would be given the rest again.
+    const isUsable = cached !== undefined && cached.end.seq <= lastSeq;
+    onPage(isUsable);
+    if (isUsable) return cached;
+    const page = readPage(log, point, subscriber, lastSeq);
     // A page that leads nowhere was made at the log's end: later there is more after its point.
     if (page.isShared && page.end.seq > point.seq) this.#pages.set(group.id, point.seq, page);
     return page;
   }
 
   #isAtEnd(subscriber: Subscriber, point: ReadingPoint): boolean {
-    if (point.seq < this.#options.liveSeq()) return false;
+    if (point.seq < this.#options.liveSeq(subscriber)) return false;
     if (subscriber.closing) this.#options.onClosing(subscriber);
     else if (point.target) this.#holding.add(subscriber);
     else this.#options.onCaughtUp(subscriber);

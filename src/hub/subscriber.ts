@@ -49,6 +49,8 @@ export class Subscriber {
   readonly identity: Identity;
   readonly group: Group;
   readonly sink: Sink;
+  /** With whom it takes turns while it is live: see `lanes.ts`. */
+  readonly lane: number;
   /** When the stream has reached its age (monotonic, ms). */
   readonly endsAtMs: number;
   /** When its right to read ends (milliseconds since 1970). */
@@ -73,6 +75,7 @@ export class Subscriber {
   constructor(options: {
     identity: Identity;
     group: Group;
+    lane: number;
     sink: Sink;
     nowMs: number;
     endsAtMs: number;
@@ -83,6 +86,7 @@ export class Subscriber {
     this.identity = options.identity;
     this.group = options.group;
     this.sink = options.sink;
+    this.lane = options.lane;
     this.endsAtMs = options.endsAtMs;
     this.expiresAtMs = options.expiresAtMs;
     this.openedMs = options.nowMs;
