@@ -8,6 +8,7 @@ import { HeadgateError } from "./errors.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
 import type { HttpContext } from "./http/context.ts";
 import { createCors } from "./http/cors.ts";
+import { Deflater } from "./http/gzip-deflater.ts";
 import { RequestLog } from "./http/request-log.ts";
 import { createPublishRate } from "./http/publish-rate.ts";
 import { serve } from "./http/server.ts";
@@ -117,6 +118,7 @@ export async function startServer(
       maxPerUser: streams.maxConnectionsPerUser,
     }),
     rate: createPublishRate(limits.rate),
+    deflater: streams.isCompressed ? new Deflater() : undefined,
     trustedProxies: serverConfig.trustedProxies,
     missing: watched.missing,
     degraded: source.degraded,

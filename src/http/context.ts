@@ -9,6 +9,7 @@ import type { Metrics } from "../metrics.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
+import type { Deflater } from "./gzip-deflater.ts";
 import type { PublishRate } from "./publish-rate.ts";
 import type { RequestLog } from "./request-log.ts";
 
@@ -27,6 +28,8 @@ export interface HttpContext {
   readonly cors: Cors;
   readonly limits: ConnectionLimits;
   readonly rate: PublishRate;
+  /** Compresses streams whose client accepts gzip; undefined: none. */
+  readonly deflater: Deflater | undefined;
   /** Whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly Cidr[];
   /** What keeps the server from being ready, for people to read; empty: it is ready. */
