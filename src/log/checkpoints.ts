@@ -19,6 +19,13 @@ export interface CheckpointPlace {
   readonly bytes: number;
 }
 
+/** Entries after `from` up to `to`, and the latest timestamp in them by `topic~tag~partition`. */
+export interface TimeBlock {
+  readonly from: number;
+  readonly to: number;
+  readonly latest: Readonly<Record<string, number>>;
+}
+
 interface FoldRow {
   topic: string;
   tag: string;
@@ -107,18 +114,21 @@ export class Checkpoints {
     return state;
   }
 
-  /** Blocks after `afterSeq` that hold a timestamp of at least `ts`, oldest first. */
+  /** Blocks that end after `after`, up to `upTo`, and hold a timestamp of at least `ts`; oldest first. */
   blocksSince(
     ts: number,
-    afterSeq: number,
+    [after, upTo]: readonly [after: number, upTo: number],
     limit: number,
-  ): { from: number; to: number; latest: Record<string, number> }[] {
+  ): TimeBlock[] {
     return this.#db
-      .query<{ seq: number; block: string; previous: number | null }, [number, number, number]>(
+      .query<
+        { seq: number; block: string; previous: number | null },
+        [number, number, number, number]
+      >(
         `SELECT seq, block, (SELECT max(seq) FROM checkpoints p WHERE p.seq < c.seq) AS previous
-         FROM checkpoints c WHERE seq > ? AND max_ts >= ? ORDER BY seq LIMIT ?`,
+         FROM checkpoints c WHERE seq > ? AND seq <= ? AND max_ts >= ? ORDER BY seq LIMIT ?`,
       )
-      .all(afterSeq, ts, limit)
+      .all(after, upTo, ts, limit)
       .map((row) => ({
         from: row.previous ?? 0,
         to: row.seq,

@@ -78,16 +78,22 @@ export class EntryTable {
       );
   }
 
-  /** Some of the entries after (or, newest first, before) `seq`: `limit` at most, and about `MAX_PAGE_BYTES`. */
-  page(where: "after" | "before", seq: number, limit: number): StoredEntry[] {
-    const condition = where === "after" ? "seq > ?" : "seq < ?";
+  /** Some of the entries after (or, newest first, before) `seq`, none beyond `upTo`: `limit` at most, and about `MAX_PAGE_BYTES`. */
+  page(
+    where: "after" | "before",
+    seq: number,
+    limit: number,
+    upTo = Number.MAX_SAFE_INTEGER,
+  ): StoredEntry[] {
+    const condition =
+      where === "after" ? "e.seq > ?1 AND e.seq <= ?2" : "e.seq < ?1 AND e.seq <= ?2";
     const order = where === "after" ? "ASC" : "DESC";
     // Sizes first: a page of large records must not come into memory whole to be cut afterwards.
     const sizes = this.#db
-      .query<{ seq: number; size: number }, [number, number]>(
-        `SELECT seq, size FROM entries WHERE ${condition} ORDER BY seq ${order} LIMIT ?`,
+      .query<{ seq: number; size: number }, [number, number, number]>(
+        `SELECT seq, size FROM entries e WHERE ${condition} ORDER BY seq ${order} LIMIT ?3`,
       )
-      .all(seq, limit);
+      .all(seq, upTo, limit);
     let bytes = 0;
     let count = 0;
     for (const { size } of sizes) {
@@ -96,10 +102,10 @@ export class EntryTable {
       count += 1;
     }
     return this.#db
-      .query<EntryRow, [number, number]>(
-        `${SELECT} WHERE e.${condition} ORDER BY e.seq ${order} LIMIT ?`,
+      .query<EntryRow, [number, number, number]>(
+        `${SELECT} WHERE ${condition} ORDER BY e.seq ${order} LIMIT ?3`,
       )
-      .all(seq, count)
+      .all(seq, upTo, count)
       .map(fromRow);
   }
 

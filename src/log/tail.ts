@@ -1,5 +1,8 @@
 import { type StoredEntry, storedBytes } from "./stored-entry.ts";
 
+/** What is held in memory of the newest entries, unless said otherwise: about a second of a busy topic. */
+export const TAIL_BYTES = 8 << 20;
+
 /** The newest entries in memory, so that live delivery never reads the database. Bounded in bytes. */
 export class Tail {
   readonly #maxBytes: number;
