@@ -18,15 +18,22 @@ async function main(): Promise<void> {
     records: { absent: 500_000, least: 1_000, most: 2_000_000 },
     rounds: { absent: 3, least: 1, most: 100 },
   });
-  const kinds: Kind[] = [];
-  for (const shape of SHAPES) kinds.push(...(await measureShape(shape, settings)));
+  const kinds = await measureAggregate(settings);
   print(kinds, settings.records);
   await saveResult("aggregate", { settings, kinds });
 }
 
-interface Settings {
+/** How many records are counted, and how often that is done. */
+export interface AggregateSettings {
   readonly records: number;
   readonly rounds: number;
+}
+
+/** Counts in this very process. */
+export async function measureAggregate(settings: AggregateSettings): Promise<CountingCost[]> {
+  const kinds: CountingCost[] = [];
+  for (const shape of SHAPES) kinds.push(...(await measureShape(shape, settings)));
+  return kinds;
 }
 
 /** Records that are alike, and the ways in which they are counted. */
@@ -46,8 +53,8 @@ const SHAPES: readonly Shape[] = [
   { name: "10,000 types over an hour", types: 10_000, spreadMs: 3_500_000, fields: [[], FIELDS] },
 ];
 
-/** One way to count one shape. */
-interface Kind {
+/** What one way to count one shape takes. */
+export interface CountingCost {
   readonly name: string;
   /** Microseconds of CPU a record. */
   readonly readingUs: number;
@@ -56,7 +63,10 @@ interface Kind {
   readonly answerMs: number;
 }
 
-async function measureShape(shape: Shape, { records, rounds }: Settings): Promise<Kind[]> {
+async function measureShape(
+  shape: Shape,
+  { records, rounds }: AggregateSettings,
+): Promise<CountingCost[]> {
   using log = makeLog(shape, records);
   const ways = shape.fields.map((fields) => ({ fields, runs: [] as Run[] }));
   for (let round = 0; round < rounds; round += 1) {
@@ -70,7 +80,7 @@ async function measureShape(shape: Shape, { records, rounds }: Settings): Promis
   }));
 }
 
-type Run = Omit<Kind, "name">;
+type Run = Omit<CountingCost, "name">;
 
 /** In memory, and all of it where the newest entries are: as an aggregator finds them that keeps up. */
 function makeLog({ types, spreadMs }: Shape, records: number): EventLog {
@@ -147,7 +157,7 @@ function medianOf(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
-function print(kinds: readonly Kind[], records: number): void {
+function print(kinds: readonly CountingCost[], records: number): void {
   console.log(`${records} records; of one core:\n`);
   printTable([
     ["", "records/s", "us/record", "reading alone", "times that", "an answer"],
@@ -162,4 +172,4 @@ function print(kinds: readonly Kind[], records: number): void {
   ]);
 }
 
-await main();
+if (import.meta.main) await main();

@@ -7,6 +7,7 @@ import type { Publisher, Server } from "./processes.ts";
 import { buildPrograms, runSubscribers } from "./programs.ts";
 import type { SubscribersResult } from "./programs.ts";
 import type { PublisherResult } from "./publisher.ts";
+import * as ranges from "./ranges.ts";
 import { printTable, saveResult } from "./report.ts";
 import { residentKbOf } from "./usage.ts";
 
@@ -14,36 +15,50 @@ import { residentKbOf } from "./usage.ts";
  * What Headgate's memory does with many idle subscribers, and with some that do not read.
  *
  *   bun loadtest/memory.ts [--idle 10000] [--subscribers 3000] [--stall-percent 10]
- *     [--rate 200] [--bytes 500] [--seconds 15]
+ *     [--rate 200] [--bytes 500] [--seconds 15] [--settle 3]
  */
 async function main(): Promise<void> {
   const settings = readNumbers({
-    idle: { absent: 10_000, least: 1, most: 18_999 },
-    subscribers: { absent: 3_000, least: 1, most: 18_999 },
+    idle: ranges.subscribers(10_000),
+    subscribers: ranges.subscribers(3_000),
     stallPercent: { absent: 10, least: 1, most: 100 },
-    rate: { absent: 200, least: 1, most: 200_000 },
-    bytes: { absent: 500, least: 0, most: 65_536 },
-    seconds: { absent: 15, least: 1, most: 600 },
+    rate: ranges.rate(200),
+    bytes: ranges.bytes(500),
+    seconds: ranges.seconds(15),
+    settle: ranges.seconds(3),
   });
   await buildPrograms();
-  const idle = await withServer((server) => holdIdle(server, settings.idle));
-  console.log(
-    `At start ${megabytes(idle.startKb)}, with ${idle.subscribers.ok} idle subscribers ` +
-      `${megabytes(idle.openKb)}: ${idle.kbEach.toFixed(1)} KB each\n`,
-  );
-  const reading = await withServer((server) => holdStalled(server, settings, 0));
-  const stalled = await withServer((server) =>
-    holdStalled(server, settings, settings.stallPercent),
-  );
-  print(reading, stalled);
-  await saveResult("memory", { settings, idle, reading, stalled });
+  const result = await measureMemory(settings);
+  print(result, settings);
+  await saveResult("memory", { settings, ...result });
 }
 
-interface Settings {
-  subscribers: number;
-  rate: number;
-  bytes: number;
-  seconds: number;
+/** `settle` is the time in seconds before memory is read, without events and then with them. */
+export interface MemorySettings {
+  readonly idle: number;
+  readonly subscribers: number;
+  readonly stallPercent: number;
+  readonly rate: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly settle: number;
+}
+
+/** What many idle subscribers take, and what others take with events, where all read and where some stall. */
+export interface Memory {
+  readonly idle: IdleMemory;
+  readonly reading: FlowMemory;
+  readonly stalled: FlowMemory;
+}
+
+/** Measures one after the other, each with a server of its own. */
+export async function measureMemory(settings: MemorySettings): Promise<Memory> {
+  const idle = await withServer((server) => holdIdle(server, settings));
+  const reading = await withServer((server) =>
+    holdStalled(server, { ...settings, stallPercent: 0 }),
+  );
+  const stalled = await withServer((server) => holdStalled(server, settings));
+  return { idle, reading, stalled };
 }
 
 interface IdleMemory {
@@ -64,7 +79,6 @@ interface FlowMemory {
   readonly publisher: PublisherResult;
 }
 
-const SETTLE_S = 3;
 /** A stalled reader's socket takes its kernel buffers' worth first; a small one is full sooner. */
 const RECEIVE_BUFFER_BYTES = 65_536;
 
@@ -80,10 +94,10 @@ async function withServer<T>(use: (server: Server) => Promise<T>): Promise<T> {
   }
 }
 
-async function holdIdle(server: Server, connections: number): Promise<IdleMemory> {
+async function holdIdle(server: Server, { idle, settle }: MemorySettings): Promise<IdleMemory> {
   const startKb = residentKbOf(server.pid);
   let openKb = 0;
-  const options = { connections, warmup: SETTLE_S, seconds: 1 };
+  const options = { connections: idle, warmup: settle, seconds: 1 };
   const subscribers = await runSubscribers(server.port, options, (phase) => {
     if (phase === "measure") openKb = residentKbOf(server.pid);
   });
@@ -92,8 +106,7 @@ async function holdIdle(server: Server, connections: number): Promise<IdleMemory
 
 async function holdStalled(
   server: Server,
-  { subscribers: connections, rate, bytes, seconds }: Settings,
-  stallPercent: number,
+  { subscribers: connections, rate, bytes, seconds, stallPercent, settle }: MemorySettings,
 ): Promise<FlowMemory> {
   let [beforeKb, warmKb, afterKb] = [0, 0, 0];
   let publisher: Publisher | undefined;
@@ -105,7 +118,7 @@ async function holdStalled(
     seconds,
     stallPercent,
     sample: 30,
-    warmup: SETTLE_S,
+    warmup: settle,
     drain: 2,
     receiveBuffer: RECEIVE_BUFFER_BYTES,
   };
@@ -124,7 +137,11 @@ async function holdStalled(
   return { beforeKb, warmKb, afterKb, subscribers, publisher: await stopped };
 }
 
-function print(reading: FlowMemory, stalled: FlowMemory): void {
+function print({ idle, reading, stalled }: Memory, { settle }: MemorySettings): void {
+  console.log(
+    `At start ${megabytes(idle.startKb)}, with ${idle.subscribers.ok} idle subscribers ` +
+      `${megabytes(idle.openKb)}: ${idle.kbEach.toFixed(1)} KB each\n`,
+  );
   const line = (name: string, show: (flow: FlowMemory) => string): string[] => [
     name,
     show(reading),
@@ -136,7 +153,7 @@ function print(reading: FlowMemory, stalled: FlowMemory): void {
     line("of them stalled", ({ subscribers }) => String(subscribers.stalled)),
     line("cut meanwhile", ({ subscribers }) => String(subscribers.stalledCut)),
     line("resident, no event yet", ({ beforeKb }) => megabytes(beforeKb)),
-    line(`resident, ${SETTLE_S} s of events`, ({ warmKb }) => megabytes(warmKb)),
+    line(`resident, ${settle} s of events`, ({ warmKb }) => megabytes(warmKb)),
     line("resident, at the end", ({ afterKb }) => megabytes(afterKb)),
     line("gaps of the readers", ({ subscribers }) => String(subscribers.gaps)),
   ]);
@@ -146,4 +163,4 @@ function megabytes(kb: number): string {
   return `${(kb / 1_024).toFixed(1)} MB`;
 }
 
-await main();
+if (import.meta.main) await main();

@@ -1,8 +1,10 @@
 import { constants, setPriority } from "node:os";
 import { z } from "zod";
-import { createKafka } from "../src/kafka/client.ts";
-import { createLogger } from "../src/logger.ts";
 import { readOptions } from "./options.ts";
+import { openSink } from "./sinks.ts";
+import type { MadeEvent, Sink } from "./sinks.ts";
+import { spreadOver } from "./spread.ts";
+import type { SpreadOptions } from "./spread.ts";
 
 /**
  * Publishes numbered events at an even rate: every few milliseconds those that are due, in one request.
@@ -10,17 +12,24 @@ import { readOptions } from "./options.ts";
  *   bun loadtest/publisher.ts --target http://127.0.0.1:3000 [--topic events]
  *   bun loadtest/publisher.ts --kafka 127.0.0.1:9092 --topic events
  *     [--rate 1000] [--bytes 100] [--seconds 10] [--pace-ms 5]
+ *     [--keys 0 | --types 0 | --channels 0 | --users 0] [--partitions 0]
  *
  * An event is `{"t":<microseconds since 1970>,"n":<number>,"p":"xxx…"}` with `--bytes` of x. Its time is
- * that of its tick, also where it is sent late: what a slow server makes wait counts as delay.
+ * that of its tick, also where it is sent late: what a slow server makes wait counts as delay. With
+ * `--keys 1000` events go round 1,000 keys, and are numbered within each: see `spread.ts`.
  */
 async function main(): Promise<void> {
   const { numbers, texts } = readOptions(
     {
       rate: { absent: 1_000, least: 1, most: 200_000 },
-      bytes: { absent: 100, least: 0, most: 65_536 },
+      bytes: { absent: 100, least: 0, most: 250_000 },
       seconds: { absent: 10, least: 0.1, most: 900 },
       paceMs: { absent: 5, least: 1, most: 1_000 },
+      keys: NAMES,
+      types: NAMES,
+      channels: NAMES,
+      users: NAMES,
+      partitions: NAMES,
     },
     ["target", "kafka", "topic"],
   );
@@ -31,6 +40,8 @@ async function main(): Promise<void> {
   const result = await publish(sink, numbers, stopping.signal);
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
+
+const NAMES = { absent: 0, least: 0, most: 100_000 };
 
 /** What a publisher did. `lateMs` is how long events waited here after they were due, `requestMs` a request's time. */
 export const PublisherResult = z.object({
@@ -44,16 +55,11 @@ export const PublisherResult = z.object({
 });
 export type PublisherResult = z.infer<typeof PublisherResult>;
 
-interface PublishOptions {
+interface PublishOptions extends SpreadOptions {
   rate: number;
   bytes: number;
   seconds: number;
   paceMs: number;
-}
-
-/** Where events go; `send` resolves when they are durable and rejects when they may not be. */
-interface Sink extends AsyncDisposable {
-  send(payloads: readonly string[]): Promise<void>;
 }
 
 /** So that answers that take many ticks do not hold up the rate, and yet what waits has a bound. */
@@ -68,6 +74,7 @@ async function publish(
 ): Promise<PublisherResult> {
   const { rate, bytes, seconds, paceMs } = options;
   const padding = "x".repeat(bytes);
+  const placeOf = spreadOver(options);
   const maxEvents = Math.max(1, Math.floor(MAX_REQUEST_BYTES / (bytes + 64)));
   const wallUs = await alignClocks();
   const start = performance.now();
@@ -76,13 +83,13 @@ async function publish(
   const requests: number[] = [];
   let [made, failed] = [0, 0];
 
-  const send = async (payloads: readonly string[]): Promise<void> => {
+  const send = async (events: readonly MadeEvent[]): Promise<void> => {
     const sent = performance.now();
     try {
-      await sink.send(payloads);
+      await sink.send(events);
     } catch (error) {
-      failed += payloads.length;
-      if (failed === payloads.length) console.error(`Publishing failed: ${String(error)}`);
+      failed += events.length;
+      if (failed === events.length) console.error(`Publishing failed: ${String(error)}`);
     }
     requests.push(performance.now() - sent);
   };
@@ -90,22 +97,23 @@ async function publish(
   for (let tick = 0; !stopping.aborted && tick * paceMs < seconds * 1_000;) {
     const waitMs = start + tick * paceMs - performance.now();
     if (waitMs > 0) await Bun.sleep(waitMs);
-    const payloads: string[] = [];
+    const events: MadeEvent[] = [];
     const now = performance.now();
     // A tick that was late is made up for in the same request, its events with their own time.
-    while (start + tick * paceMs <= now && payloads.length < maxEvents) {
+    while (start + tick * paceMs <= now && events.length < maxEvents) {
       const t = Math.round(wallUs(start + tick * paceMs));
       const due = Math.floor(((tick + 1) * paceMs * rate) / 1_000);
       if (due > made) late.push(now - start - tick * paceMs);
-      for (; made < due && payloads.length < maxEvents; made += 1) {
-        payloads.push(`{"t":${t},"n":${made},"p":"${padding}"}`);
+      for (; made < due && events.length < maxEvents; made += 1) {
+        const { n, address } = placeOf(made);
+        events.push({ payload: `{"t":${t},"n":${n},"p":"${padding}"}`, address });
       }
       // The rest of this tick goes with the next request.
       if (made < due) break;
       tick += 1;
     }
-    if (payloads.length === 0) continue;
-    const request = send(payloads).finally(() => inFlight.delete(request));
+    if (events.length === 0) continue;
+    const request = send(events).finally(() => inFlight.delete(request));
     inFlight.add(request);
     if (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
   }
@@ -120,56 +128,6 @@ async function publish(
     lateMs: quantiles(late),
     requestMs: quantiles(requests),
     cpuSeconds: (user + system) / 1e6,
-  };
-}
-
-interface Destination {
-  target?: string;
-  kafka?: string;
-  topic?: string;
-}
-
-async function openSink({ target, kafka, topic }: Destination): Promise<Sink> {
-  if (target !== undefined && kafka === undefined) return httpSink(onLoopback(target), topic);
-  if (kafka !== undefined && topic !== undefined) {
-    return kafkaSink(onLoopback(`kafka://${kafka}`).host, topic);
-  }
-  throw new Error("Give --target, or --kafka with --topic");
-}
-
-/** This must never load somebody else's machine. */
-function onLoopback(text: string): URL {
-  const url = new URL(text);
-  if (!/^127\.\d+\.\d+\.\d+$/.test(url.hostname)) {
-    throw new Error(`${text} is not an address in 127.0.0.0/8`);
-  }
-  return url;
-}
-
-function httpSink(target: URL, topic: string | undefined): Sink {
-  const url = new URL("/events", target);
-  const head = topic === undefined ? "" : `"topic":${JSON.stringify(topic)},`;
-  return {
-    send: async (payloads) => {
-      const body = `[${payloads.map((payload) => `{${head}"data":${payload}}`).join(",")}]`;
-      const headers = { "Content-Type": "application/json" };
-      const answer = await fetch(url, { method: "POST", headers, body, redirect: "error" });
-      const text = await answer.text();
-      if (answer.status !== 200) throw new Error(`${answer.status} ${text.slice(0, 200)}`);
-    },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-}
-
-async function kafkaSink(broker: string, topic: string): Promise<Sink> {
-  const config = { brokers: [broker], clientId: "load-publisher", groupId: "load-publisher" };
-  const producer = createKafka(config, createLogger("silent")).producer();
-  await producer.connect();
-  return {
-    send: async (payloads) => {
-      await producer.send({ topic, acks: -1, messages: payloads.map((value) => ({ value })) });
-    },
-    [Symbol.asyncDispose]: () => producer.disconnect(),
   };
 }
 
