@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { preferredType } from "./accept.ts";
+import { acceptsGzip, preferredType } from "./accept.ts";
 
 const TYPES = ["text/event-stream", "application/x-ndjson"] as const;
 const [SSE, NDJSON] = TYPES;
@@ -54,4 +54,44 @@ test("no text is anything but one of the types, or none", () => {
       if (found !== undefined) expect(parts.join("").toLowerCase()).toInclude(found);
     }),
   );
+});
+
+test.each([
+  [null, false],
+  ["", false],
+  ["identity", false],
+  ["br", false],
+  ["deflate, br, zstd", false],
+  ["gzipped", false],
+  ["gzip", true],
+  ["GZip", true],
+  ["x-gzip", true],
+  ["*", true],
+  ["gzip, deflate, br, zstd", true],
+  ["br;q=1.0, gzip;q=0.001", true],
+  ["gzip;q=0", false],
+  ["gzip;q=0.000", false],
+  ["gzip ; q=0", false],
+  ["gzip;Q=0", false],
+  ["gzip;q=0, *", false],
+  ["*, gzip;q=0", false],
+  ["gzip;q=0, x-gzip", false],
+  ["x-gzip;q=0", false],
+  ["*;q=0", false],
+  ["*;q=0, gzip", true],
+  ["identity;q=0, *", true],
+  ["identity, gzip", true],
+  ["identity;q=0.5, gzip;q=1", true],
+  ["identity;q=1, gzip;q=0.5", false],
+  ["identity, *;q=0.1", false],
+  ["gzip;q=a", false],
+  ["gzip;q=-1", false],
+])("an Accept-Encoding of %j admits gzip: %j", (acceptEncoding, expected) => {
+  expect(acceptsGzip(acceptEncoding)).toBe(expected);
+});
+
+test("an Accept-Encoding of any length is read no further than its bound", () => {
+  const long = `${"br, ".repeat(100_000)}gzip`;
+  expect(acceptsGzip(long)).toBe(false);
+  expect(acceptsGzip(`gzip, ${long}`)).toBe(true);
 });

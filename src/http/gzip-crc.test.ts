@@ -9,8 +9,8 @@ test("the CRC of each of many streams is the one that zlib computes of all that 
     fc.property(fc.array(bytes, { maxLength: 20 }), bytes, bytes, (before, shared, after) => {
       const crc = new SharedCrc();
       for (const part of before) {
-        // The first, the second and the third use of the same bytes are computed in different ways.
-        for (const array of [shared, shared, shared, after]) {
+        // After so many uses of the same bytes a table is made.
+        for (const array of [...Array.from({ length: 40 }, () => shared), after]) {
           const appended = crc.append(crc32(part) | 0, array) >>> 0;
           expect(appended).toBe(crc32(Buffer.concat([part, array])));
         }
@@ -24,6 +24,7 @@ test.each([0, 1, 3, 255, 256, 4096, 65_535, 65_536, 262_144])(
   (length) => {
     const bytes = Buffer.alloc(length, "shared bytes");
     const crc = new SharedCrc();
+    for (let uses = 0; uses < 40; uses += 1) crc.append(0, bytes);
     for (const start of [0, 1, -1, 0x7fffffff, -0x80000000, 0x12345678, 0xffffff00 | 0]) {
       expect(crc.append(start, bytes) >>> 0).toBe(crc32(bytes, start >>> 0));
     }
@@ -33,7 +34,9 @@ test.each([0, 1, 3, 255, 256, 4096, 65_535, 65_536, 262_144])(
 test("the same bytes in another array are not taken for those of the last one's table", () => {
   const crc = new SharedCrc();
   const [some, others] = [Buffer.from("some"), Buffer.from("other bytes")];
-  for (const bytes of [some, some, others, some, others, others, others, some, some]) {
-    expect(crc.append(77, bytes) >>> 0).toBe(crc32(bytes, 77));
+  for (const bytes of [some, others, some, others, some]) {
+    for (let uses = 0; uses < 40; uses += 1) {
+      expect(crc.append(uses, bytes) >>> 0).toBe(crc32(bytes, uses));
+    }
   }
 });

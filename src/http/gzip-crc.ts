@@ -9,31 +9,35 @@ const ONE = 1 << 31;
 /** x^(2^k) for each k. */
 const SQUARES = squares();
 
+/** A pass over this many bytes takes as long as a table does. */
+const TABLE_WORTH_BYTES = 32_768;
+
+/** A pass over no bytes takes as long as this many more. */
+const PASS_WORTH_BYTES = 1024;
+
 /**
- * CRCs of many streams to which the same bytes are appended one after another. The first pays a pass
- * over the bytes, the second for a table, each further one four look-ups: what was in a stream before
- * changes its CRC by a linear function, which depends on nothing but the number of bytes that follow.
+ * CRCs of many streams to which the same bytes are appended one after another. The first few pay a
+ * pass over the bytes each; further ones share a table, and pay four look-ups: what was in a stream
+ * before changes its CRC by a linear function, which depends on nothing but the number of bytes that follow.
  */
 export class SharedCrc {
   #bytes: Uint8Array = new Uint8Array();
   #crc = 0;
+  /** What passes over these bytes have cost so far. */
+  #passedBytes = 0;
   #hasTable = false;
   /** What the function makes of each value of each byte of a CRC. One table only: it is used up in one go. */
   readonly #table = new Int32Array(4 * 256);
 
   /** The CRC of a stream whose CRC was `crc` once it holds `bytes` as well, which must not change any more. */
   append(crc: number, bytes: Uint8Array): number {
-    if (bytes !== this.#bytes) {
-      this.#bytes = bytes;
-      this.#hasTable = false;
-      return crc32(bytes, crc >>> 0) | 0;
+    if (bytes !== this.#bytes) this.#begin(bytes);
+    if (!this.#hasTable) {
+      this.#passedBytes += bytes.byteLength + PASS_WORTH_BYTES;
+      if (this.#passedBytes <= TABLE_WORTH_BYTES) return crc32(bytes, crc >>> 0) | 0;
+      this.#makeTable();
     }
     const table = this.#table;
-    if (!this.#hasTable) {
-      this.#crc = crc32(bytes) | 0;
-      fillTable(table, shiftOf(bytes.byteLength));
-      this.#hasTable = true;
-    }
     // The indexes are below 1,024, whatever the CRC.
     return (
       (table[crc & 0xff] ?? 0) ^
@@ -42,6 +46,19 @@ export class SharedCrc {
       (table[768 | (crc >>> 24)] ?? 0) ^
       this.#crc
     );
+  }
+
+  #begin(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    // The first pass is free: without a second one a table were for nothing.
+    this.#passedBytes = -bytes.byteLength;
+    this.#hasTable = false;
+  }
+
+  #makeTable(): void {
+    this.#crc = crc32(this.#bytes) | 0;
+    fillTable(this.#table, shiftOf(this.#bytes.byteLength));
+    this.#hasTable = true;
   }
 }
 
@@ -60,16 +77,11 @@ function fillTable(table: Int32Array, shift: number): void {
   for (let bit = 31; bit >= 0; bit -= 1) {
     const byte = (bit >>> 3) * 256;
     const power = 1 << (bit & 7);
-    table[byte] = 0;
-    table[byte + power] = product;
-    product = timesX(product);
-  }
-  for (let byte = 0; byte < table.length; byte += 256) {
-    for (let value = 3; value < 256; value += 1) {
-      const rest = value & (value - 1);
-      if (rest === 0) continue;
-      table[byte + value] = (table[byte + rest] ?? 0) ^ (table[byte + (value ^ rest)] ?? 0);
+    // Those of the higher bits are there: the lower ones of their indexes are 0.
+    for (let value = power; value < 256; value += 2 * power) {
+      table[byte + value] = (table[byte + value - power] ?? 0) ^ product;
     }
+    product = timesX(product);
   }
 }
 

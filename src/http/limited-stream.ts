@@ -1,5 +1,6 @@
 import type { EndReason, Sink } from "../hub/subscriber.ts";
 import type { Encoding } from "../sse/encoding.ts";
+import { acceptsGzip } from "./accept.ts";
 import type { HttpContext, RouteRequest } from "./context.ts";
 import { shed, shedBytes } from "./shed.ts";
 import { streamHeaders, streamResponse, type StreamOptions } from "./stream.ts";
@@ -22,11 +23,16 @@ interface LimitedStreamOptions {
 
 /** A stream within the limits of the server, the address and the user; one too many is turned away. */
 export function limitedStream(
-  { hub, limits, log, metrics, authenticator }: HttpContext,
+  context: HttpContext,
   { request, requestId, server, principal, address }: RouteRequest,
   { encoding, user, open }: LimitedStreamOptions,
 ): Response {
-  if (request.method === "HEAD") return new Response(null, { headers: streamHeaders(encoding) });
+  const { hub, limits, log, metrics, authenticator } = context;
+  const isGzip = acceptsGzip(request.headers.get("accept-encoding"));
+  const deflater = isGzip ? context.deflater : undefined;
+  if (request.method === "HEAD") {
+    return new Response(null, { headers: streamHeaders(encoding, deflater !== undefined) });
+  }
   if (hub.isDraining) return shed(request, "shutdown", metrics);
   const owner = { address: address(), user };
   const refusal = limits.refusal(owner);
@@ -35,6 +41,7 @@ export function limitedStream(
     request,
     server,
     encoding,
+    deflater,
     onOpen: (sink) => {
       // Others may have come in between; a slot is taken only where a stream's end gives it back.
       const late = limits.refusal(owner);

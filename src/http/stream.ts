@@ -1,8 +1,12 @@
 import type { Sink } from "../hub/subscriber.ts";
 import type { Encoding } from "../sse/encoding.ts";
+import type { Deflater } from "./gzip-deflater.ts";
+import { GzipSink } from "./gzip-sink.ts";
 
 export interface StreamOptions {
   readonly encoding: Encoding;
+  /** Compresses the stream; undefined: nothing does. */
+  readonly deflater: Deflater | undefined;
   readonly request: Request;
   readonly server: Bun.Server<undefined>;
   /** Called when the response is under way; returns what to call when the peer takes bytes again, and when it is gone. */
@@ -15,8 +19,8 @@ const COMMON_HEADERS = {
   Connection: "keep-alive",
   // nginx buffers responses otherwise.
   "X-Accel-Buffering": "no",
-  // Server-Sent Events, or lines of JSON.
-  Vary: "Accept",
+  // Server-Sent Events, or lines of JSON; compressed, or not.
+  Vary: "Accept, Accept-Encoding",
 };
 
 const HEADERS = {
@@ -25,12 +29,14 @@ const HEADERS = {
 };
 
 /** What the answer to a subscriber begins with. */
-export function streamHeaders(encoding: Encoding): Record<string, string> {
-  return encoding === "ndjson" ? HEADERS.ndjson : HEADERS.sse;
+export function streamHeaders(encoding: Encoding, isGzip = false): Record<string, string> {
+  const headers = encoding === "ndjson" ? HEADERS.ndjson : HEADERS.sse;
+  return isGzip ? { ...headers, "Content-Encoding": "gzip" } : headers;
 }
 
 /** An endless response. The stream is opened only once Bun asks for its bytes: a client may be gone before that. */
-export function streamResponse({ request, server, encoding, onOpen }: StreamOptions): Response {
+export function streamResponse(options: StreamOptions): Response {
+  const { request, server, encoding, deflater, onOpen } = options;
   let handlers: ReturnType<StreamOptions["onOpen"]> | undefined;
   const body = new ReadableStream({
     type: "direct",
@@ -38,20 +44,19 @@ export function streamResponse({ request, server, encoding, onOpen }: StreamOpti
       // The default idle timeout, 10 s, would end quiet streams.
       server.timeout(request, 0);
       const ended = Promise.withResolvers<void>();
-      handlers = onOpen(
-        new DirectSink(controller, {
-          onDrain: () => handlers?.onDrain(),
-          onEnding: () => server.timeout(request, END_TIMEOUT_S),
-          onEnded: () => ended.resolve(),
-        }),
-      );
+      const sink = new DirectSink(controller, {
+        onDrain: () => handlers?.onDrain(),
+        onEnding: () => server.timeout(request, END_TIMEOUT_S),
+        onEnded: () => ended.resolve(),
+      });
+      handlers = onOpen(deflater ? new GzipSink(sink, deflater) : sink);
       return ended.promise;
     },
     cancel() {
       handlers?.onGone();
     },
   });
-  return new Response(body, { headers: streamHeaders(encoding) });
+  return new Response(body, { headers: streamHeaders(encoding, deflater !== undefined) });
 }
 
 /** The timeout outlives the response: without one the socket of an ended stream is never reaped. */

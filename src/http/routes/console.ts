@@ -1,6 +1,7 @@
 import { allows } from "../../auth/principal.ts";
 import { type Asset, type ConsoleAssets, consoleAssets } from "../../console/assets.ts";
 import { HeadgateError, quote } from "../../errors.ts";
+import { acceptsGzip } from "../accept.ts";
 import { json, type Route } from "../context.ts";
 
 /** What the console may do to whoever looks at it: load its own files, and ask its own server. */
@@ -67,8 +68,7 @@ function respond(
   { type, bytes, gzip }: Asset,
   headers: Record<string, string>,
 ): Response {
-  // A browser that refuses it (`gzip;q=0`) is unheard of, and would get it all the same.
-  const isGzip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
+  const isGzip = acceptsGzip(request.headers.get("accept-encoding"));
   return new Response(isGzip ? gzip : bytes, {
     headers: {
       "Content-Type": type,
