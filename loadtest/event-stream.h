@@ -1,15 +1,19 @@
-// An HTTP/1.1 answer that is an event stream, parsed as its bytes arrive: head, chunks, lines, events.
+// An HTTP/1.1 answer that is an event stream, parsed as its bytes arrive: head, chunks, gzip, lines, events.
 // Lines end with LF or CRLF (Headgate and the floor program send LF; a lone CR is not looked for).
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/types.h>
+
+#include "inflate.h"
 
 // The longest line that is kept while its end has not come; a server that sends longer ones is at fault.
 #define MAX_LINE (1 << 20)
 
-typedef enum { EVENT_PAYLOAD, EVENT_RESET, EVENT_CLOSE, EVENT_OTHER } EventKind;
+typedef enum { EVENT_PAYLOAD, EVENT_RESET, EVENT_CLOSE, EVENT_LIVE, EVENT_OTHER } EventKind;
 
 // A dispatched event. `made_us` and `number` are the "t" and "n" of a publisher's payload.
 typedef struct {
@@ -28,9 +32,12 @@ typedef enum { IN_HEAD, IN_CHUNK_SIZE, IN_CHUNK, AFTER_CHUNK, IN_UNCHUNKED_BODY,
 typedef struct {
   StreamState state;
   int status;
-  bool chunked, has_data;
+  bool chunked, gzip, has_data;
+  bool gzip_broken;  // the body, or its end, is not what gzip asks for
   size_t chunk_left;
-  uint64_t chunks;  // one for each write of the server, as long as it does not cut its writes
+  uint64_t chunks;    // one for each write of the server, as long as it does not cut its writes
+  uint64_t inflated;  // bytes of the body as they were before gzip
+  Inflater *inflater; // of gzip answers, from the end of the head on
   Event event;      // the one whose lines are being read
   Text line;        // the start of a line whose end has not come
   Text id, last_id; // [spec §9.2.6] the id buffer, and the last event id, which a dispatch sets from it
@@ -56,8 +63,15 @@ static inline void text_free(Text *text) {
   *text = (Text){0};
 }
 
+// Lets go of what inflating takes. The stream cannot be parsed any further.
+static inline void event_stream_forget(EventStream *s) {
+  inflater_free(s->inflater);
+  s->inflater = NULL;
+}
+
 // Ready for another answer of the same stream: the last event id stays.
 static inline void event_stream_restart(EventStream *s) {
+  event_stream_forget(s);
   Text line = s->line, id = s->id, last_id = s->last_id;
   line.length = 0;
   *s = (EventStream){.line = line, .id = id, .last_id = last_id};
@@ -88,6 +102,7 @@ static inline bool read_payload(Event *event, const char *data, size_t length) {
 static inline EventKind kind_of_type(const char *type, size_t length) {
   if (length == 5 && memcmp(type, "reset", 5) == 0) return EVENT_RESET;
   if (length == 5 && memcmp(type, "close", 5) == 0) return EVENT_CLOSE;
+  if (length == 4 && memcmp(type, "live", 4) == 0) return EVENT_LIVE;
   return EVENT_OTHER;
 }
 
@@ -116,10 +131,13 @@ static inline bool event_stream_line(EventStream *s, const char *line, size_t le
 static inline void head_line(EventStream *s, const char *line, size_t length) {
   if (length == 0) {
     s->state = s->status != 200 ? BROKEN : s->chunked ? IN_CHUNK_SIZE : IN_UNCHUNKED_BODY;
+    if (s->gzip && s->state != BROKEN) s->inflater = inflater_new();
   } else if (HAS_PREFIX(line, length, "HTTP/1.1 ") && length >= 12) {
     s->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   } else if (length == 26 && strncasecmp(line, "transfer-encoding: chunked", 26) == 0) {
     s->chunked = true;
+  } else if (length == 22 && strncasecmp(line, "content-encoding: gzip", 22) == 0) {
+    s->gzip = true;
   }
 }
 
@@ -160,11 +178,38 @@ static inline void read_events(EventStream *s, const char *p, const char *end, O
   }
 }
 
+// Of the body, where its transfer coding has been taken off.
+static inline void read_body(EventStream *s, const char *p, const char *end, OnEvent on_event, void *context) {
+  static char inflated[128 << 10];
+  if (s->inflater == NULL) {
+    read_events(s, p, end, on_event, context);
+    return;
+  }
+  inflater_feed(s->inflater, p, (size_t)(end - p));
+  ssize_t count;
+  while ((count = inflater_next(s->inflater, inflated, sizeof inflated)) > 0) {
+    s->inflated += (uint64_t)count;
+    read_events(s, inflated, inflated + count, on_event, context);
+    if (s->state == BROKEN) return;
+  }
+  if (count < 0) {
+    s->state = BROKEN;
+    s->gzip_broken = true;
+  }
+}
+
+// The answer has come to a clean end; a gzip one must then have had its trailer.
+static inline void event_stream_end(EventStream *s) {
+  s->state = ENDED;
+  if (s->inflater != NULL && !s->inflater->ended) s->gzip_broken = true;
+}
+
 static inline void read_chunk_size(EventStream *s, char c) {
   int lower = c | 0x20;
   if (c >= '0' && c <= '9') s->chunk_left = s->chunk_left * 16 + (size_t)(c - '0');
   else if (lower >= 'a' && lower <= 'f') s->chunk_left = s->chunk_left * 16 + (size_t)(lower - 'a' + 10);
-  else if (c == '\n') s->state = s->chunk_left > 0 ? IN_CHUNK : ENDED;
+  else if (c == '\n' && s->chunk_left == 0) event_stream_end(s);
+  else if (c == '\n') s->state = IN_CHUNK;
   else if (c != '\r') s->state = BROKEN;
   if (s->state == IN_CHUNK) s->chunks++;
 }
@@ -184,7 +229,7 @@ static inline void event_stream_take(EventStream *s, const char *bytes, size_t c
         break;
       case IN_CHUNK: {
         size_t part = s->chunk_left < (size_t)(end - p) ? s->chunk_left : (size_t)(end - p);
-        read_events(s, p, p + part, on_event, context);
+        read_body(s, p, p + part, on_event, context);
         p += part;
         s->chunk_left -= part;
         if (s->chunk_left == 0 && s->state == IN_CHUNK) s->state = AFTER_CHUNK;
@@ -194,7 +239,7 @@ static inline void event_stream_take(EventStream *s, const char *bytes, size_t c
         if (*p++ == '\n') s->state = IN_CHUNK_SIZE;
         break;
       case IN_UNCHUNKED_BODY:
-        read_events(s, p, end, on_event, context);
+        read_body(s, p, end, on_event, context);
         p = end;
         break;
       case ENDED:

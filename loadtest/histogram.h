@@ -21,6 +21,12 @@ static inline void histogram_add(Histogram *histogram, int64_t value) {
   if (v > histogram->max) histogram->max = v;
 }
 
+static inline void histogram_merge(Histogram *into, const Histogram *from) {
+  for (unsigned i = 0; i < 64 * HISTOGRAM_STEPS; i++) into->buckets[i] += from->buckets[i];
+  into->total += from->total;
+  if (from->max > into->max) into->max = from->max;
+}
+
 // The least bucket's upper end that `share` (0 to 1) of all values do not pass; 0 where there are none.
 static inline uint64_t histogram_quantile(const Histogram *histogram, double share) {
   uint64_t wanted = (uint64_t)((double)histogram->total * share), seen = 0;
@@ -36,8 +42,9 @@ static inline uint64_t histogram_quantile(const Histogram *histogram, double sha
 }
 
 static inline void histogram_print(FILE *out, const char *name, const Histogram *histogram) {
-  fprintf(out, "\"%s\":{\"count\":%llu,\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,\"max\":%llu}", name,
+  fprintf(out, "\"%s\":{\"count\":%llu,\"p50\":%llu,\"p90\":%llu,\"p95\":%llu,\"p99\":%llu,\"max\":%llu}", name,
           (unsigned long long)histogram->total, (unsigned long long)histogram_quantile(histogram, 0.5),
           (unsigned long long)histogram_quantile(histogram, 0.9),
+          (unsigned long long)histogram_quantile(histogram, 0.95),
           (unsigned long long)histogram_quantile(histogram, 0.99), (unsigned long long)histogram->max);
 }

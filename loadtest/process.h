@@ -23,18 +23,28 @@ static inline int64_t wall_us(void) { return clock_us(CLOCK_REALTIME); }
 // Microseconds since some start, never backwards: what intervals are taken with.
 static inline int64_t steady_us(void) { return clock_us(CLOCK_MONOTONIC); }
 
-static inline double cpu_seconds(void) {
+// Of RUSAGE_SELF, or of RUSAGE_CHILDREN: those that have ended and been waited for.
+static inline double cpu_seconds_of(int who) {
   struct rusage r;
-  getrusage(RUSAGE_SELF, &r);
+  getrusage(who, &r);
   return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
          (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
+
+static inline double cpu_seconds(void) { return cpu_seconds_of(RUSAGE_SELF); }
 
 static volatile sig_atomic_t stop_requested;
 
 static void request_stop(int signal) {
   (void)signal;
   stop_requested = 1;
+}
+
+// How many files a process may open that has called prepare_process.
+static inline long open_files_limit(void) {
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  return files.rlim_max > 1000000 ? 1000000 : (long)files.rlim_max;
 }
 
 // Raises the file limit, stops on SIGINT and SIGTERM, and when the parent dies: a driver that

@@ -4,12 +4,18 @@ import { kebab } from "./options.ts";
 import { PublisherResult } from "./publisher.ts";
 import { runSubscribers } from "./programs.ts";
 import type { SubscriberOptions, SubscribersResult } from "./programs.ts";
-import { cpuSecondsOf, othersCpuSeconds } from "./usage.ts";
+import { familyCpuSecondsOf, familyOf, othersCpuSeconds } from "./usage.ts";
 
 /** A running Headgate. */
 export interface Server extends AsyncDisposable {
+  /** With WORKERS, of the process that started the others. */
   readonly pid: number;
   readonly port: number;
+  /**
+   * Ends it, with SIGTERM unless another signal is given; resolves when the process is gone. SIGKILL is
+   * for all its processes, as the first one cannot pass it on.
+   */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /** A running publisher. */
@@ -21,7 +27,7 @@ export interface Publisher {
 /** What a server process and its subscribers did in one measured window. */
 export interface Measurement {
   readonly subscribers: SubscribersResult;
-  /** User and system time of the server process, in the window only. */
+  /** User and system time of the server, all its processes, in the window only. */
   readonly serverCpuSeconds: number;
   /** Cores that the machine gave to work that is no part of the measurement. */
   readonly othersCores: number;
@@ -39,15 +45,33 @@ const ROOT = join(import.meta.dir, "..");
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 5_000;
 
-/** Starts Headgate on a free port of 127.0.0.1 with these variables and no others; resolves when it is ready. */
+/**
+ * Starts Headgate on 127.0.0.1 with these variables and no others; resolves when it is ready. Without
+ * PORT it gets a free one: to start a server again, give the port it had, and its DATA_DIR.
+ */
 export async function startServer(variables: Record<string, string>): Promise<Server> {
-  const port = await freePort();
+  const server = spawnServer({ PORT: String(await freePort()), ...variables });
+  try {
+    await untilReady(server);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return server;
+}
+
+/** A server that has just been started, and may not listen yet. */
+export interface StartingServer extends Server {
+  readonly exitCode: () => number | null;
+}
+
+/** Starts Headgate as `startServer` does, on the port that is given, and does not wait. */
+export function spawnServer(variables: Record<string, string> & { PORT: string }): StartingServer {
   const child = Bun.spawn([process.execPath, "src/app.ts"], {
     cwd: ROOT,
     env: {
       PATH: process.env["PATH"] ?? "",
       HOST: "127.0.0.1",
-      PORT: String(port),
       LOG_LEVEL: "warn",
       SHUTDOWN_GRACE: "100",
       ...variables,
@@ -57,26 +81,33 @@ export async function startServer(variables: Record<string, string>): Promise<Se
     stdout: 2,
     stderr: "inherit",
   });
-  const server: Server = {
-    pid: child.pid,
-    port,
-    [Symbol.asyncDispose]: async () => {
-      child.kill();
-      const killer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-      await child.exited;
-      clearTimeout(killer);
-    },
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (signal === "SIGKILL") killFamily(child.pid);
+    else child.kill(signal);
+    const killer = setTimeout(() => killFamily(child.pid), STOP_DEADLINE_MS);
+    await child.exited;
+    clearTimeout(killer);
   };
+  return {
+    pid: child.pid,
+    port: Number(variables.PORT),
+    exitCode: () => child.exitCode,
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  };
+}
+
+/** Resolves when the server answers that it is ready; throws where it ends before, or takes too long. */
+export async function untilReady({ port, exitCode }: StartingServer): Promise<void> {
   const deadline = Date.now() + START_DEADLINE_MS;
   while (!(await isReady(port))) {
-    if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}`);
+    if (exitCode() !== null) throw new Error(`The server ended with ${exitCode()}`);
     if (Date.now() > deadline) {
-      await server[Symbol.asyncDispose]();
       throw new Error(`The server was not ready after ${START_DEADLINE_MS} ms`);
     }
     await Bun.sleep(50);
   }
-  return server;
 }
 
 /** Starts `publisher.ts` with these arguments: `{ paceMs: 5 }` is `--pace-ms 5`. */
@@ -97,13 +128,13 @@ export function startPublisher(options: Record<string, string | number>): Publis
   };
 }
 
-/** Runs the subscribers program, and takes the CPU time of the process `pid` over exactly its window. */
+/** Runs the subscribers program, and takes the CPU time of `pid` and its family over exactly its window. */
 export async function measure(
   { pid, port }: { pid: number; port: number },
   options: SubscriberOptions,
   { onOpen, onMeasured }: MeasurementHooks = {},
 ): Promise<Measurement> {
-  const read = (): Reading => ({ server: cpuSecondsOf(pid), others: othersCpuSeconds() });
+  const read = (): Reading => ({ server: familyCpuSecondsOf(pid), others: othersCpuSeconds() });
   let before: Reading = { server: 0, others: 0 };
   let after = before;
   const subscribers = await runSubscribers(port, options, (phase) => {
@@ -124,6 +155,17 @@ export async function measure(
 interface Reading {
   server: number;
   others: number;
+}
+
+function killFamily(pid: number): void {
+  for (const member of familyOf(pid)) {
+    try {
+      process.kill(member, "SIGKILL");
+    } catch (error) {
+      // It ended by itself after it was listed.
+      if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    }
+  }
 }
 
 async function isReady(port: number): Promise<boolean> {

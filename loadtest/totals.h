@@ -1,8 +1,6 @@
-// What the subscribers program counts, over all streams, and how it is printed.
+// What the subscribers program counts: each of its processes for its own streams, summed up in the end.
 #pragma once
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "histogram.h"
 #include "process.h"
@@ -12,26 +10,44 @@ typedef enum { RAMP, WARMUP, MEASURE, DRAIN, FINISHED } Phase;
 
 static const char *const PHASE_NAMES[] = {"ramp", "warmup", "measure", "drain", "finished"};
 
+// Nothing but counts of 64 bits, so that they are added up as an array.
+typedef struct {
+  uint64_t ok, failed, broken, gzip_errors, closed_by_server, close_events, stalled, stalled_cut, reconnects;
+  uint64_t lost;      // streams that were cut in a storm, or taken by the server, and are to come back
+  uint64_t returned;  // of those, how many have had an event again
+  uint64_t away;      // of those, how many have had no `live` event yet
+  uint64_t open;      // streams that are open at the end
+  uint64_t sampled, events, other_events, resets, writes, bytes, sampled_bytes, inflated_bytes, id_bytes;
+  uint64_t streams_without_events;
+  SequenceFaults faults;
+} Counts;
+
+#define COUNTS (sizeof(Counts) / sizeof(uint64_t))
+
 // What was counted at one moment; the difference of two is what happened between them.
 typedef struct {
   int64_t at_us;
-  uint64_t events, writes, bytes, sampled_bytes;
   double cpu_seconds;
+  Counts counts;
 } Reading;
 
 typedef struct {
-  Phase phase;
-  uint64_t ok, failed, broken, closed_by_server, close_events, stalled, stalled_cut, reconnects;
-  uint64_t sampled, events, other_events, resets, writes, bytes, sampled_bytes, id_bytes;
-  uint64_t streams_without_events;
+  Counts counts;
   int64_t lowest_last, highest_last;
-  SequenceFaults faults;
-  Histogram latency_us, first_byte_us, first_event_us;
+  int64_t last_back_us;  // since 1970: when a stream was last `live` again
+  Histogram latency_us, first_byte_us, first_event_us, back_us;
   Reading begin, end;
 } Totals;
 
+static inline void counts_add(Counts *into, const Counts *from) {
+  // The casts hold: a Counts is an array of 64-bit counts by another name.
+  uint64_t *sums = (uint64_t *)into;
+  const uint64_t *more = (const uint64_t *)from;
+  for (size_t i = 0; i < COUNTS; i++) sums[i] += more[i];
+}
+
 static inline Reading totals_reading(const Totals *t) {
-  return (Reading){steady_us(), t->events, t->writes, t->bytes, t->sampled_bytes, cpu_seconds()};
+  return (Reading){steady_us(), cpu_seconds(), t->counts};
 }
 
 static inline void totals_begin_measuring(Totals *t) { t->begin = t->end = totals_reading(t); }
@@ -41,10 +57,10 @@ static inline void totals_end_measuring(Totals *t) { t->end = totals_reading(t);
 // Adds what a sampled stream is still missing, and where it stands. A stream that silently stopped
 // has no gaps; it shows as the lowest last number.
 static inline void totals_take_sequence(Totals *t, Sequence *sequence, bool open) {
-  sequence_finish(sequence, &t->faults);
+  sequence_finish(sequence, &t->counts.faults);
   if (!open) return;
   if (!sequence->started) {
-    t->streams_without_events++;
+    t->counts.streams_without_events++;
     return;
   }
   int64_t last = sequence->next - 1;
@@ -52,59 +68,41 @@ static inline void totals_take_sequence(Totals *t, Sequence *sequence, bool open
   if (t->lowest_last == 0 || last < t->lowest_last) t->lowest_last = last;
 }
 
-static inline void totals_report_progress(const Totals *t, int64_t elapsed_us) {
-  fprintf(stderr,
-          "{\"phase\":\"%s\",\"seconds\":%.1f,\"ok\":%llu,\"failed\":%llu,\"events\":%llu,\"bytes\":%llu,"
-          "\"gaps\":%llu,\"repeats\":%llu,\"p50Us\":%llu,\"p99Us\":%llu}\n",
-          PHASE_NAMES[t->phase], (double)elapsed_us / 1e6, (unsigned long long)t->ok,
-          (unsigned long long)t->failed, (unsigned long long)t->events, (unsigned long long)t->bytes,
-          (unsigned long long)t->faults.gaps, (unsigned long long)t->faults.repeats,
-          (unsigned long long)histogram_quantile(&t->latency_us, 0.5),
-          (unsigned long long)histogram_quantile(&t->latency_us, 0.99));
+static inline void reading_add(Reading *into, const Reading *from) {
+  into->at_us += from->at_us;
+  into->cpu_seconds += from->cpu_seconds;
+  counts_add(&into->counts, &from->counts);
 }
 
-static inline void print_count(const char *name, uint64_t count) {
-  printf("\"%s\":%llu,", name, (unsigned long long)count);
+static inline void totals_add(Totals *into, const Totals *from) {
+  counts_add(&into->counts, &from->counts);
+  if (from->highest_last > into->highest_last) into->highest_last = from->highest_last;
+  if (into->lowest_last == 0 || (from->lowest_last != 0 && from->lowest_last < into->lowest_last)) {
+    into->lowest_last = from->lowest_last;
+  }
+  if (from->last_back_us > into->last_back_us) into->last_back_us = from->last_back_us;
+  histogram_merge(&into->latency_us, &from->latency_us);
+  histogram_merge(&into->first_byte_us, &from->first_byte_us);
+  histogram_merge(&into->first_event_us, &from->first_event_us);
+  histogram_merge(&into->back_us, &from->back_us);
+  reading_add(&into->begin, &from->begin);
+  reading_add(&into->end, &from->end);
 }
 
-static inline void totals_print(const Totals *t, uint64_t connections) {
-  uint64_t events = t->end.events - t->begin.events, bytes = t->end.bytes - t->begin.bytes;
-  uint64_t sampled_bytes = t->end.sampled_bytes - t->begin.sampled_bytes;
-  // All streams carry the same events, so bytes tell how many were delivered over those not parsed.
-  double deliveries = sampled_bytes == 0 ? 0 : (double)events * (double)bytes / (double)sampled_bytes;
-  printf("{");
-  print_count("connections", connections);
-  print_count("ok", t->ok);
-  print_count("failed", t->failed);
-  print_count("broken", t->broken);
-  print_count("closedByServer", t->closed_by_server);
-  print_count("closeEvents", t->close_events);
-  print_count("stalled", t->stalled);
-  print_count("stalledCut", t->stalled_cut);
-  print_count("reconnects", t->reconnects);
-  print_count("sampled", t->sampled);
-  print_count("events", t->events);
-  print_count("otherEvents", t->other_events);
-  print_count("resets", t->resets);
-  print_count("bytes", t->bytes);
-  print_count("gaps", t->faults.gaps);
-  print_count("repeats", t->faults.repeats);
-  print_count("reordered", t->faults.reordered);
-  print_count("streamsWithoutEvents", t->streams_without_events);
-  print_count("lowestLast", (uint64_t)t->lowest_last);
-  print_count("highestLast", (uint64_t)t->highest_last);
-  printf("\"idBytes\":%.1f,", t->events > 0 ? (double)t->id_bytes / (double)t->events : 0);
-  printf("\"measured\":{\"seconds\":%.3f,", (double)(t->end.at_us - t->begin.at_us) / 1e6);
-  print_count("events", events);
-  print_count("writes", t->end.writes - t->begin.writes);
-  print_count("bytes", bytes);
-  print_count("sampledBytes", sampled_bytes);
-  print_count("deliveries", (uint64_t)deliveries);
-  printf("\"cpuSeconds\":%.2f},", t->end.cpu_seconds - t->begin.cpu_seconds);
-  histogram_print(stdout, "latencyUs", &t->latency_us);
-  printf(",");
-  histogram_print(stdout, "firstByteUs", &t->first_byte_us);
-  printf(",");
-  histogram_print(stdout, "firstEventUs", &t->first_event_us);
-  printf(",\"cpuSeconds\":%.2f}\n", cpu_seconds());
+// The counts alone, which is quick.
+static inline Counts counts_sum(const Totals *parts, int count) {
+  Counts sum = {0};
+  for (int i = 0; i < count; i++) counts_add(&sum, &parts[i].counts);
+  return sum;
+}
+
+// The sum over `count` processes. Their windows begin and end within milliseconds of each other: the
+// window of all is the mean of theirs.
+static inline Totals *totals_sum(const Totals *parts, int count) {
+  static Totals sum;
+  sum = (Totals){0};
+  for (int i = 0; i < count; i++) totals_add(&sum, &parts[i]);
+  sum.begin.at_us /= count;
+  sum.end.at_us /= count;
+  return &sum;
 }

@@ -16,12 +16,38 @@ export function residentKbOf(pid: number): number {
   return Number(fields[1]) * PAGE_KB;
 }
 
+/** A process and all that descend from it, as they are at this moment. */
+export function familyOf(pid: number): number[] {
+  const parents = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => [Number(name), parentOf(Number(name))] as const);
+  const family = [pid];
+  // It grows while it is walked: each member's children are members.
+  for (const member of family) {
+    family.push(...parents.filter(([, parent]) => parent === member).map(([child]) => child));
+  }
+  return family;
+}
+
+/** `cpuSecondsOf` a process and all that descend from it. What ended without being waited for is lost. */
+export function familyCpuSecondsOf(pid: number): number {
+  return sumOf(familyOf(pid), cpuSecondsWithEndedChildrenOf);
+}
+
 /**
- * CPU time that the machine has spent so far on anything but this process and its children. Where it grows
+ * `residentKbOf` a process and all that descend from it. Pages that they share count for each of them,
+ * so a difference says more than the sum.
+ */
+export function familyResidentKbOf(pid: number): number {
+  return sumOf(familyOf(pid), residentKbOf);
+}
+
+/**
+ * CPU time that the machine has spent so far on anything but this process and its family. Where it grows
  * during a measurement, somebody else had the cores.
  */
 export function othersCpuSeconds(): number {
-  return machineCpuSeconds() - familyCpuSeconds();
+  return machineCpuSeconds() - familyCpuSecondsOf(process.pid);
 }
 
 /** [proc_stat(5)]: user, nice, system, idle, iowait, irq, softirq, steal. */
@@ -32,22 +58,38 @@ function machineCpuSeconds(): number {
   return busy.reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / TICKS_PER_SECOND;
 }
 
-function familyCpuSeconds(): number {
-  const pids = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-  return pids
-    .filter((pid) => pid === process.pid || parentOf(pid) === process.pid)
-    .reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+function sumOf(pids: readonly number[], read: (pid: number) => number): number {
+  return pids.reduce((sum, pid) => {
+    try {
+      return sum + read(pid);
+    } catch (error) {
+      // It ended after it was listed.
+      if (isGone(error)) return sum;
+      throw error;
+    }
+  }, 0);
+}
+
+/** A child that ended, and was waited for, is counted with its parent: the sum over a family never falls. */
+function cpuSecondsWithEndedChildrenOf(pid: number): number {
+  const ticks = statFields(pid).slice(11, 15).map(Number);
+  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND;
 }
 
 function parentOf(pid: number): number | undefined {
   try {
     return Number(statFields(pid)[1]);
-  } catch {
+  } catch (error) {
     // It ended while the list was read.
-    return undefined;
+    if (isGone(error)) return undefined;
+    throw error;
   }
+}
+
+/** The two answers of /proc for a process that is no more. */
+function isGone(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENOENT" || code === "ESRCH";
 }
 
 /** [proc_pid_stat(5)] from the third field on: the second, a name in brackets, may hold spaces. */

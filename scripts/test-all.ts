@@ -3,22 +3,27 @@
  * count alone, `N passed, N failed`, and `, N skipped` where there are any. With CI set, what is
  * missing is installed first (as root, with apt), and tests that cannot run fail.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Commands that some tests need, and the Debian packages that bring them. */
-const PACKAGES = [
+/** Commands and files that some tests need, and the Debian packages that bring them. */
+const PACKAGES: readonly Need[] = [
   { command: "nginx", packages: ["nginx"] },
   { command: "chromium", packages: ["chromium"] },
   { command: "java", packages: ["default-jdk-headless"] },
   { command: "mvn", packages: ["maven"] },
   { command: "cc", packages: ["gcc", "libc6-dev"] },
+  { file: "/usr/include/zlib.h", packages: ["zlib1g-dev"] },
   { command: "promtool", packages: ["prometheus"] },
 ];
 
 /** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */
 const TESTS_TIMEOUT_MS = 22 * 60_000;
+
+type Need = ({ readonly command: string } | { readonly file: string }) & {
+  readonly packages: readonly string[];
+};
 
 interface Counts {
   readonly passed: number;
@@ -41,13 +46,17 @@ async function testAll(): Promise<void> {
 }
 
 async function installMissing(): Promise<void> {
-  const missing = PACKAGES.filter(({ command }) => Bun.which(command) === null);
+  const missing = PACKAGES.filter((need) => !isThere(need));
   if (missing.length === 0) return;
   const isAllowed = process.getuid?.() === 0 && Bun.which("apt-get") !== null;
   if (!isAllowed) return;
   await run(["apt-get", "update", "-qq"]);
   const packages = missing.flatMap((one) => one.packages);
   await run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...packages]);
+}
+
+function isThere(need: Need): boolean {
+  return "command" in need ? Bun.which(need.command) !== null : existsSync(need.file);
 }
 
 async function runTests(): Promise<Counts> {
