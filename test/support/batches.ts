@@ -3,7 +3,7 @@ import { Deflater } from "../../src/http/gzip-deflater.ts";
 import { GzipSink } from "../../src/http/gzip-sink.ts";
 
 /** Where a stream's bytes end up. */
-export class Collected {
+class Collected {
   readonly pieces: Uint8Array[] = [];
   isTaken = true;
   ending: "end" | "drop" | undefined;
