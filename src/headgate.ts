@@ -53,8 +53,8 @@ export interface Headgate extends NotificationSenders<PublishResult> {
   sendToClient(client: string, data: unknown, options?: EventOptions): Promise<number>;
   /** To every connection that joined a channel. */
   sendToChannel(channel: string, data: unknown, options?: EventOptions): Promise<number>;
-  /** Who is connected to this instance. O(connections). */
-  connections(): Connections;
+  /** Resolves with who is connected to this instance, to all of its workers. O(connections). */
+  connections(): Promise<Connections>;
 }
 
 /**
@@ -62,7 +62,8 @@ export interface Headgate extends NotificationSenders<PublishResult> {
  * @throws HeadgateError `configuration`, with all faults of the options.
  */
 export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): Headgate {
-  const config = parseConfig(toEnvironment(options));
+  const environment = toEnvironment(options);
+  const config = parseConfig(environment);
   const log = logger ?? createLogger(config.server.logLevel);
   let server: RunningServer | undefined;
   /** Starts and stops come one after the other: what one of them holds, the next would not get. */
@@ -114,7 +115,8 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
     start: () =>
       inTurn(async () => {
         if (!config.server.isEnabled) return;
-        server ??= await startServer(config, log, options.dashboard);
+        const { dashboard: dashboardSource } = options;
+        server ??= await startServer({ config, environment, logger: log, dashboardSource });
       }),
     stop: () =>
       inTurn(async () => {
@@ -128,7 +130,7 @@ export function createHeadgate(options: HeadgateOptions = {}, logger?: Logger): 
     sendToUser: (user, data, event) => send(data, { user }, event),
     sendToClient: (client, data, event) => send(data, { client }, event),
     sendToChannel: (channel, data, event) => send(data, { channel }, event),
-    connections: () => running().connections(),
+    connections: async () => running().connections(),
   };
 }
 

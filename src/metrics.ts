@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { addGzipCounters, addObservedGauges, type Observed } from "./metrics-observed.ts";
+import { addProcessMetrics } from "./metrics-process.ts";
 
 /** Everything that is counted. Labels come from closed sets, so that hostile topics and types cannot make series. */
 export interface Metrics {
@@ -21,6 +21,7 @@ export interface Metrics {
   /** Pages of replay, by whether another subscriber's could be used (`hit`, `miss`). */
   readonly pageReads: Counter<"result">;
   readonly eventsSent: Counter;
+  /** Before compression. */
   readonly bytesSent: Counter;
   /** Seconds from a live record's timestamp to when the last of its subscribers was written to. */
   readonly deliveryLatency: Histogram;
@@ -51,39 +52,12 @@ export interface Metrics {
   /** How often the event loop was held up, and for how many seconds in all: see `watchEventLoop`. */
   readonly stalls: Counter;
   readonly stallSeconds: Counter;
+  /** Workers that had ended, and were replaced. */
+  readonly workerRestarts: Counter;
   /** 1, under labels that say what runs. */
   readonly buildInfo: Gauge<"version" | "bun" | "mode">;
   /** Says where the gauges look that are read only when Prometheus asks. May be called for one after the other. */
   observe(observed: Partial<Observed>): void;
-}
-
-/** Where gauges look when they are asked for. All of them answer at once, from memory. */
-export interface Observed {
-  /** Whether `/readyz` says so. */
-  readonly isReady: () => boolean;
-  /** Subscribers, by what they do: `Hub.activities`. */
-  readonly activities: () => Readonly<Record<SubscriberState, number>>;
-  /** The event log; undefined while there is none. */
-  readonly log: () => ObservedLog | undefined;
-  /** As in the Kafka status. Their topics are configured: strangers make none. */
-  readonly partitions: () => readonly ObservedPartition[];
-  /** Entries of the log that the aggregation has still to read. */
-  readonly aggregationLag: () => number;
-}
-
-type SubscriberState = "waiting" | "reading" | "live";
-
-interface ObservedLog {
-  readonly heldBytes: number;
-  readonly baseSeq: number;
-  readonly headSeq: number;
-}
-
-interface ObservedPartition {
-  readonly topic: string;
-  readonly lag: number;
-  /** Milliseconds since 1970. */
-  readonly staleSince?: number;
 }
 
 const RESET_REASONS = ["malformed", "recreated", "expired", "ahead", "lost", "lagged"];
@@ -129,6 +103,7 @@ export function createMetrics(): Metrics {
   for (const result of PUBLISH_RESULTS) publishDuration.zero({ result });
   const observed: Partial<Observed> = {};
   addObservedGauges(registry, observed);
+  addGzipCounters(registry, observed);
   addProcessMetrics(registry);
   return {
     registry,
@@ -168,7 +143,7 @@ export function createMetrics(): Metrics {
       ["hit", "miss"],
     ),
     eventsSent: counter("sse_events_sent_total", "Events written to subscribers"),
-    bytesSent: counter("sse_bytes_sent_total", "Bytes written to subscribers"),
+    bytesSent: counter("sse_bytes_sent_total", "Bytes sent to subscribers, before compression"),
     deliveryLatency: new Histogram({
       name: "headgate_delivery_latency_seconds",
       help: "From a record's timestamp to the write to the last of its live subscribers; a sample",
@@ -210,6 +185,7 @@ export function createMetrics(): Metrics {
       "headgate_event_loop_stall_seconds_total",
       "Time for which the event loop was held up",
     ),
+    workerRestarts: counter("headgate_worker_restarts_total", "Workers that had to be replaced"),
     buildInfo: new Gauge({
       name: "headgate_build_info",
       help: "What runs",
@@ -220,140 +196,6 @@ export function createMetrics(): Metrics {
       Object.assign(observed, more);
     },
   };
-}
-
-/** What takes a gauge's values when Prometheus asks: only what is set then is shown. */
-type Collect = (set: (value: number, labels?: Record<string, string>) => void) => unknown;
-
-function addGauge(
-  registry: Registry,
-  { name, help, labelNames = [] }: { name: string; help: string; labelNames?: string[] },
-  collect: Collect,
-): Gauge {
-  return new Gauge({
-    name,
-    help,
-    labelNames,
-    registers: [registry],
-    async collect() {
-      this.reset();
-      await collect((value, labels = {}) => this.set(labels, value));
-    },
-  });
-}
-
-function addObservedGauges(registry: Registry, observed: Partial<Observed>): void {
-  const gauge = (name: string, help: string, collect: Collect, ...labelNames: string[]): Gauge =>
-    addGauge(registry, { name, help, labelNames }, collect);
-
-  gauge("headgate_ready", "1 from when every topic has been read to its end", (set) =>
-    set(observed.isReady?.() ? 1 : 0),
-  );
-  gauge(
-    "sse_subscribers",
-    "Subscribers that wait for the server, read the log, or are live",
-    (set) => {
-      const counts = observed.activities?.() ?? { waiting: 0, reading: 0, live: 0 };
-      for (const [state, count] of Object.entries(counts)) set(count, { state });
-    },
-    "state",
-  );
-  gauge("headgate_log_bytes", "Bytes held in the local log", (set) =>
-    set(observed.log?.()?.heldBytes ?? 0),
-  );
-  gauge("headgate_log_rows", "Entries held in the local log", (set) => {
-    const { headSeq, baseSeq } = observed.log?.() ?? { headSeq: 0, baseSeq: 0 };
-    set(headSeq - baseSeq);
-  });
-  const byTopic = (): [string, readonly ObservedPartition[]][] => [
-    ...Map.groupBy(observed.partitions?.() ?? [], ({ topic }) => topic),
-  ];
-  gauge(
-    "headgate_feed_lag_records",
-    "Records that Kafka had when it last answered, and that are not read yet",
-    (set) => {
-      for (const [topic, partitions] of byTopic()) {
-        const lag = partitions.reduce((sum, partition) => sum + partition.lag, 0);
-        set(lag, { topic });
-      }
-    },
-    "topic",
-  );
-  gauge(
-    "headgate_feed_stale_seconds",
-    "For how long nothing has been heard of the topic's partition that is worst off",
-    (set) => {
-      const nowMs = Date.now();
-      for (const [topic, partitions] of byTopic()) {
-        const silentMs = partitions.map(({ staleSince }) => nowMs - (staleSince ?? nowMs));
-        set(Math.max(0, ...silentMs) / 1_000, { topic });
-      }
-    },
-    "topic",
-  );
-  gauge("headgate_aggregation_lag_records", "Entries not aggregated yet", (set) =>
-    set(observed.aggregationLag?.() ?? 0),
-  );
-}
-
-/**
- * The process, under the names that Prometheus's clients use. Not by prom-client's
- * `collectDefaultMetrics`: on Bun its heap spaces, handles and garbage collections are empty, its
- * `process_heap_bytes` is JavaScriptCore's reserved address space (gigabytes), its version is that
- * of another runtime, and it holds the event loop up for tens of milliseconds.
- */
-function addProcessMetrics(registry: Registry): void {
-  const registers = [registry];
-  let countedS = 0;
-  const cpu = new Counter({
-    name: "process_cpu_seconds_total",
-    help: "User and system CPU time spent",
-    registers,
-    collect() {
-      const { user, system } = process.cpuUsage();
-      const spentS = (user + system) / 1e6;
-      cpu.inc(spentS - countedS);
-      countedS = spentS;
-    },
-  });
-  const gauge = (name: string, help: string, collect: Collect): Gauge =>
-    addGauge(registry, { name, help }, collect);
-
-  const startedS = Date.now() / 1_000 - process.uptime();
-  gauge("process_start_time_seconds", "When the process began, in seconds since 1970", (set) =>
-    set(startedS),
-  );
-  gauge("process_resident_memory_bytes", "Resident memory", (set) =>
-    set(process.memoryUsage.rss()),
-  );
-  gauge("headgate_heap_used_bytes", "JavaScript's heap", (set) =>
-    set(process.memoryUsage().heapUsed),
-  );
-  const maxFiles = maxOpenFiles();
-  if (maxFiles === undefined) return;
-  gauge("process_open_fds", "Open file descriptors", async (set) => {
-    const count = await openFiles().catch(() => undefined);
-    // To count them may take one that is not to be had: the page is given all the same.
-    if (count !== undefined) set(count);
-  });
-  gauge("process_max_fds", "Most file descriptors that may be open", (set) => set(maxFiles));
-}
-
-/** undefined where there is no procfs. */
-function maxOpenFiles(): number | undefined {
-  try {
-    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-    return limit === undefined ? undefined : Number(limit);
-  } catch {
-    return undefined;
-  }
-}
-
-async function openFiles(): Promise<number> {
-  // Since Linux 6.2 the directory's size is their number. Before, they are counted, off the event
-  // loop: that takes long where there are tens of thousands.
-  const { size } = await stat("/proc/self/fd");
-  return size > 0 ? size : (await readdir("/proc/self/fd")).length;
 }
 
 const LOOK_EVERY_MS = 100;

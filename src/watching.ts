@@ -5,21 +5,23 @@ import type { Aggregator } from "./aggregate/aggregator.ts";
 import type { Config } from "./config.ts";
 import { Dashboard } from "./dashboard/dashboard.ts";
 import type { DashboardSource } from "./dashboard/dashboard-data.ts";
-import { DashboardUpdates } from "./dashboard/dashboard-updates.ts";
 import { createSanitizer } from "./dashboard/sanitizer.ts";
-import type { HttpContext } from "./http/context.ts";
-import type { Hub } from "./hub/hub.ts";
+import type { Backend } from "./http/context.ts";
+import type { ReadableLog } from "./log/readable-log.ts";
 import { type Logger, recentTroubles } from "./logger.ts";
 import { type Metrics, watchEventLoop } from "./metrics.ts";
+import type { Front } from "./serving/front.ts";
 import type { OpenSource } from "./sources/source.ts";
 
 interface WatchOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly hub: Hub;
+  readonly front: Front;
   readonly source: OpenSource;
-  /** Undefined as long as there is no log. */
+  /** Undefined as long as the server is not ready. */
+  readonly log: () => ReadableLog | undefined;
+  /** The same. */
   readonly aggregator: () => Aggregator | undefined;
   /** Makes the application's sections of the dashboard. */
   readonly dashboardSource: DashboardSource | undefined;
@@ -30,16 +32,16 @@ export function watch({
   config,
   logger,
   metrics,
-  hub,
+  front,
   source,
+  log,
   aggregator,
   dashboardSource,
-}: WatchOptions): Disposable & Pick<HttpContext, "missing" | "kafkaStatus" | "dashboard"> {
-  const { streams, watching, topics } = config;
+}: WatchOptions): Disposable & Pick<Backend, "missing" | "kafkaStatus" | "dashboard"> {
+  const { watching, topics } = config;
   metrics.observe({
-    isReady: () => hub.source !== undefined && !hub.isDraining && source.missing().length === 0,
-    activities: () => hub.activities(),
-    log: () => hub.source?.log,
+    isReady: () => log() !== undefined && !front.isDraining && source.missing().length === 0,
+    log,
     partitions: () => source.status().consumer.partitions,
     aggregationLag: () => aggregator()?.lag() ?? 0,
   });
@@ -48,22 +50,18 @@ export function watch({
   const sanitizer = createSanitizer({ isSanitized, names, shown: config.heldTopics });
   const aggregation = async (): Promise<Aggregation | null> =>
     (await aggregator()?.current()) ?? null;
-  const dashboardLogger = logger.child({ part: "dashboard" });
   const held = new DisposableStack();
   held.use(watchEventLoop(metrics));
   const dashboard: Dashboard = held.use(
     new Dashboard({
-      metrics,
-      logger: dashboardLogger,
+      registry: () => front.registry(),
+      logger: logger.child({ part: "dashboard" }),
       sanitizer,
-      activities: () => hub.activities(),
-      activeUsers: () => hub.activeUsers,
-      watchers: () => updates.size,
-      isStopping: () => hub.isDraining,
+      streams: front,
       missing: source.missing,
       degraded: source.degraded,
       source: source.status,
-      log: () => hub.source?.log,
+      log,
       aggregation,
       aggregationLag: () => aggregator()?.lag() ?? null,
       topicSections: () => aggregator()?.sections() ?? {},
@@ -76,16 +74,6 @@ export function watch({
       host: hostname(),
     }),
   );
-  const updates = held.use(
-    new DashboardUpdates({
-      ...streams,
-      logger: dashboardLogger,
-      metrics,
-      snapshot: () => dashboard.newJson(),
-      intervalMs: updateIntervalMs,
-      maxAgeMs: streams.maxConnectionAgeMs,
-    }),
-  );
   return {
     missing: () => source.missing().map((reason) => sanitizer.text(reason)),
     kafkaStatus: async () => {
@@ -95,8 +83,8 @@ export function watch({
     },
     dashboard: {
       recentJson: () => dashboard.recentJson(),
+      newJson: () => dashboard.newJson(),
       status: () => dashboard.status(),
-      updates,
     },
     [Symbol.dispose]: () => held.dispose(),
   };

@@ -4,11 +4,17 @@ import { basename, join, normalize } from "node:path";
 
 const BASE = ["errors.ts", "logger.ts", "metrics.ts"];
 
+/** The parts of `metrics.ts`. */
+const METRICS = ["metrics-observed.ts", "metrics-process.ts"];
+
 /** What each folder of src/, and each file at its top, may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   "errors.ts": {},
   "logger.ts": {},
-  "metrics.ts": {},
+  "metrics-observed.ts": {},
+  "metrics-process.ts": { all: ["metrics-observed.ts"] },
+  "metrics.ts": { all: METRICS },
+  "metrics-sum.ts": { types: ["metrics.ts"] },
   "bun-version.ts": {},
   auth: { all: BASE },
   "cidr.ts": {},
@@ -46,21 +52,36 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
     types: ["aggregate"],
   },
   sources: { all: [...BASE, "log", "kafka"], types: ["config.ts", "hub"] },
+  serving: {
+    all: [
+      ...BASE,
+      "metrics-sum.ts",
+      "bun-version.ts",
+      "config.ts",
+      "auth",
+      "log",
+      "hub",
+      "publishing",
+      "dashboard",
+      "http",
+    ],
+    types: ["sources"],
+  },
   "options.ts": { types: ["config-schema.ts", "dashboard"] },
   "warnings.ts": { all: ["http"], types: ["config.ts"] },
   "watching.ts": {
     all: [...BASE, "dashboard"],
-    types: ["aggregate", "config.ts", "http", "hub", "sources"],
+    types: ["aggregate", "config.ts", "http", "log", "serving", "sources"],
   },
   "running-server.ts": {
     all: [
       ...BASE,
       "aggregate",
-      "auth",
       "log",
       "hub",
       "publishing",
       "http",
+      "serving",
       "sources",
       "warnings.ts",
       "watching.ts",
@@ -85,7 +106,7 @@ const HIDDEN_MODULES: readonly { module: RegExp; only: RegExp }[] = [
   { module: /^(?:kafkajs|lz4js)/, only: /^src\/kafka\// },
   { module: /^bun:sqlite$/, only: /^src\/log\// },
   { module: /^bun:ffi$/, only: /^src\/http\/socket-options\.ts$/ },
-  { module: /^prom-client$/, only: /^src\/metrics\.ts$/ },
+  { module: /^prom-client$/, only: /^src\/metrics(?:-\w+)?\.ts$/ },
   { module: /^jose/, only: /^src\/auth\// },
   { module: /^ipaddr\.js$/, only: /^src\/(?:http\/client-address|cidr)\.ts$/ },
   { module: /^pino(?:-pretty)?$/, only: /^src\/logger\.ts$/ },
@@ -179,14 +200,14 @@ describe("what one place hides", () => {
     expect(wrong).toEqual([]);
   });
 
-  test("only app.ts reads the environment and may exit", () => {
+  test("only app.ts reads the environment; it and a worker may exit", () => {
     const environment = /\b(?:process\.env|Bun\.env|import\.meta\.env)\b/;
     const exit = /\bprocess\.(?:exit|exitCode|abort|kill)\b/;
     const found = (what: RegExp): string[] =>
       PRODUCTION.filter(({ text }) => what.test(text)).map(({ path }) => path);
     expect(found(environment)).toEqual(["src/app.ts"]);
     // It runs before all else, on a Bun that may not know the rest.
-    expect(found(exit)).toEqual(["src/app.ts", "src/bun-version.ts"]);
+    expect(found(exit)).toEqual(["src/app.ts", "src/bun-version.ts", "src/serving/worker.ts"]);
   });
 });
 

@@ -333,7 +333,7 @@ test("an explanation opens no stream, takes no slot, and has no body for HEAD", 
   for (let i = 0; i < 5; i += 1) {
     expect((await fetch(`${small.url}/events/explain`)).status).toBe(200);
   }
-  expect(small.headgate.connections().total).toBe(0);
+  expect((await small.headgate.connections()).total).toBe(0);
   const head = await fetch(`${small.url}/events/explain`, { method: "HEAD" });
   expect([head.status, await head.text()]).toEqual([200, ""]);
   expect((await fetch(`${small.url}/events/explain`, { method: "POST" })).status).toBe(405);

@@ -38,14 +38,14 @@ async function refusal(
 
 /** All slots are free, and none is free twice: so many streams are let in, and not one more. */
 async function expectSlots(server: LocalServer, limit: number, headers = SSE): Promise<void> {
-  await until(() => server.headgate.connections().total === 0);
+  await until(async () => (await server.headgate.connections()).total === 0);
   const streams = await Promise.all(
     Array.from({ length: limit }, () => open(server, "/events", headers)),
   );
   const [status] = await refusal(server, "/events", { ...headers, Accept: "*/*" });
   expect(status).toBe(503);
   for (const stream of streams) await stream.cut();
-  await until(() => server.headgate.connections().total === 0);
+  await until(async () => (await server.headgate.connections()).total === 0);
 }
 
 const LIMITS = [
@@ -93,7 +93,7 @@ test.each(LIMITS)(
     }
     expect([first, second].some(({ isEnded }) => isEnded)).toBe(false);
     await first.cut();
-    await until(() => server.headgate.connections().total === 1);
+    await until(async () => (await server.headgate.connections()).total === 1);
     await using third = await open(server, target);
     expect((await refusal(server, target))[0]).toBe(status);
     await publish(server.url, { data: 1 });
@@ -250,7 +250,7 @@ const ENDS: readonly (readonly [string, Settings, (server: LocalServer) => Promi
         await (await TestSubscriber.open(server.url)).ended();
         await refusal(server);
       }
-      expect(server.headgate.connections().total).toBe(LIMIT);
+      expect((await server.headgate.connections()).total).toBe(LIMIT);
       await Promise.all(streams.map((stream) => stream.cut()));
     },
   ],
@@ -298,8 +298,8 @@ test("E5 of three hundred that come at once ten are let in, ever, and when they 
   await using server = await startLocalServer({ SSE_MAX_CONNECTIONS: "10" });
   for (let round = 0; round < 3; round += 1) {
     let most = 0;
-    const watch = setInterval(() => {
-      most = Math.max(most, server.headgate.connections().total);
+    const watch = setInterval(async () => {
+      most = Math.max(most, (await server.headgate.connections()).total);
     }, 1);
     const peers = await Promise.all(
       Array.from({ length: 300 }, (_, i) =>

@@ -311,7 +311,7 @@ test("E2 a reader that takes nothing for a while gets every line whole, in order
   );
   peer.socket.pause();
   for (let from = 11; from < 91; from += 16) await publish(own.url, batch(from, 16));
-  expect(own.headgate.connections().connections[0]?.lag).toBeGreaterThan(0);
+  expect((await own.headgate.connections()).connections[0]?.lag).toBeGreaterThan(0);
   peer.socket.resume();
   await peer.stream.until(() => peer.body.endsWith("\n") && peer.body.includes('"n":90,'));
   const lines = peer.body.trimEnd().split("\n");

@@ -294,7 +294,7 @@ test("E2 what is published while the replay runs comes after it: nothing is lost
   await quick.recordsUpTo(COUNT + 300);
   isDone.abort();
   await sending;
-  const { connections } = server.headgate.connections();
+  const { connections } = await server.headgate.connections();
   expect(connections.filter(({ lag }) => lag > 0)).toHaveLength(1);
   slow.socket.resume();
   expect(sent).toBeGreaterThan(before + 300);

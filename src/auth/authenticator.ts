@@ -1,6 +1,7 @@
 import { HeadgateError } from "../errors.ts";
 import { type AnonymousSettings, createAnonymousAuthenticator } from "./anonymous.ts";
 import { JwtAuthenticator, type JwtSettings } from "./jwt.ts";
+import type { ExpiredTokens } from "./expired-tokens.ts";
 import { RemoteKeys } from "./jwks.ts";
 import { type Keys, publicKey, secretKey } from "./keys.ts";
 import type { Authenticator } from "./principal.ts";
@@ -11,10 +12,13 @@ export type AuthenticatorOptions =
   | ({ readonly mode: "jwt" } & JwtSettings);
 
 /** @throws HeadgateError `configuration` for a key that cannot be used; its message does not hold the key. */
-export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+export function createAuthenticator(
+  options: AuthenticatorOptions,
+  expired?: ExpiredTokens,
+): Authenticator {
   return options.mode === "none"
     ? createAnonymousAuthenticator(options)
-    : new JwtAuthenticator(options, keysOf(options));
+    : new JwtAuthenticator(options, keysOf(options), { expired });
 }
 
 function keysOf({ secret, publicKey: pem, jwksUrl }: JwtSettings): Keys {

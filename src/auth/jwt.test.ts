@@ -21,7 +21,11 @@ function withClock(key: VerificationKey, defaultClaims: Claims = {}) {
   const settings = { defaultClaims, allowQueryToken: true };
   return {
     clock,
-    authenticator: new JwtAuthenticator(settings, { find: () => [key] }, () => clock.nowMs),
+    authenticator: new JwtAuthenticator(
+      settings,
+      { find: () => [key] },
+      { nowMs: () => clock.nowMs },
+    ),
   };
 }
 

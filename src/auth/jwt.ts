@@ -28,6 +28,13 @@ export interface JwtSettings extends TokenRules {
   readonly jwksUrl?: string | undefined;
 }
 
+interface JwtOptions {
+  /** The wall clock: `exp` is a time of day. */
+  readonly nowMs?: () => number;
+  /** Shared with other processes, where there are some. */
+  readonly expired?: ExpiredTokens | undefined;
+}
+
 /** What is kept of a principal's token: enough to know it again, and not to use it. */
 interface TokenMemory {
   readonly fingerprint: string;
@@ -39,14 +46,18 @@ export class JwtAuthenticator implements Authenticator {
   readonly #rules: TokenRules;
   readonly #keys: Keys;
   readonly #nowMs: () => number;
-  readonly #expired = new ExpiredTokens();
+  readonly #expired: ExpiredTokens;
   readonly #memories = new WeakMap<Principal, TokenMemory>();
 
-  /** `nowMs` is the wall clock: `exp` is a time of day. */
-  constructor(rules: TokenRules, keys: Keys, nowMs: () => number = Date.now) {
+  constructor(
+    rules: TokenRules,
+    keys: Keys,
+    { nowMs = Date.now, expired = new ExpiredTokens() }: JwtOptions = {},
+  ) {
     this.#rules = rules;
     this.#keys = keys;
     this.#nowMs = nowMs;
+    this.#expired = expired;
   }
 
   async authenticate(credentials: Credentials): Promise<Principal> {
@@ -73,7 +84,7 @@ export class JwtAuthenticator implements Authenticator {
     const memory = this.#memories.get(principal);
     if (!memory) return;
     const { fingerprint, leewayEndsAtMs: untilMs } = memory;
-    this.#expired.remember(fingerprint, { untilMs, nowMs: this.#nowMs() });
+    this.#expired.remember({ fingerprint, untilMs }, this.#nowMs());
   }
 }
 

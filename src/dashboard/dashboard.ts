@@ -1,7 +1,8 @@
 import type { Aggregation } from "../aggregate/aggregation.ts";
 import type { SourceStatus } from "../log/source.ts";
 import type { Activities } from "../hub/connections.ts";
-import type { EventLog } from "../log/event-log.ts";
+import type { Streams } from "../hub/streams.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { ApplicationSections } from "./application-sections.ts";
@@ -22,23 +23,18 @@ import type { Sanitizer } from "./sanitizer.ts";
 import { joinSections } from "./sections.ts";
 import { lagOf, shortened, trafficOf } from "./traffic.ts";
 
-/** Where the dashboard looks. All of it answers at once, from memory, but the application. */
+/** Where the dashboard looks. All of it answers from memory, but the application. */
 export interface DashboardInputs {
-  readonly metrics: Metrics;
+  /** Of all processes of this instance together. */
+  readonly registry: () => Metrics["registry"] | Promise<Metrics["registry"]>;
   readonly logger: Logger;
   readonly sanitizer: Sanitizer;
-  /** O(subscribers). */
-  readonly activities: () => Activities;
-  /** Different users among the subscribers. */
-  readonly activeUsers: () => number;
-  /** Open streams of the dashboard. */
-  readonly watchers: () => number;
-  readonly isStopping: () => boolean;
+  readonly streams: Omit<Streams, "receivers" | "connections">;
   readonly missing: () => readonly string[];
   readonly degraded: () => readonly string[];
   readonly source: () => SourceStatus;
   /** Undefined as long as there is no log. */
-  readonly log: () => Pick<EventLog, "heldBytes" | "baseSeq" | "headSeq"> | undefined;
+  readonly log: () => Pick<ReadableLog, "heldBytes" | "baseSeq" | "headSeq"> | undefined;
   /** null as long as there is no log. */
   readonly aggregation: () => Promise<Aggregation | null>;
   readonly aggregationLag: () => number | null;
@@ -104,7 +100,7 @@ export class Dashboard implements Disposable {
       deadlineMs: Math.min(updateIntervalMs, SOURCE_DEADLINE_MS),
       logger,
     });
-    this.#activities = heldFor(ACTIVITIES_HOLD_MS, inputs.activities);
+    this.#activities = heldFor(ACTIVITIES_HOLD_MS, () => inputs.streams.activities());
     this.#sampler = new Sampler({
       read: () => this.#read(),
       // Since when something holds must not depend on whether somebody looks.
@@ -130,9 +126,9 @@ export class Dashboard implements Disposable {
   async status(): Promise<ServerStatus> {
     const { sent, connections } = await this.#read();
     return {
-      isRunning: !this.#inputs.isStopping(),
+      isRunning: !this.#inputs.streams.isDraining,
       connectedClients: connections,
-      activeUsers: this.#inputs.activeUsers(),
+      activeUsers: await this.#inputs.streams.activeUsers(),
       eventsSent: sent,
       uptime: Math.floor(this.#uptimeMs() / 1000),
     };
@@ -147,25 +143,25 @@ export class Dashboard implements Disposable {
     const aggregation = await this.#inputs.aggregation();
     const madeMs = performance.now();
     const past = await this.#sampler.past();
+    const { streams, recentErrors, ...inputs } = this.#inputs;
+    const activeUsers = await streams.activeUsers();
     const sections = this.#sections();
-    const { watchers, recentErrors, ...inputs } = this.#inputs;
     const source = inputs.source();
     const log = inputs.log();
-    const memory = process.memoryUsage();
     const data: DashboardData = {
       timestamp: past.now.timestamp,
       performance: this.#performance(past),
       traffic: trafficOf({
         past,
         samples: this.#sampler.samples(),
-        audience: { activities: this.#activities(), activeUsers: inputs.activeUsers() },
-        watchers: watchers(),
+        audience: { activities: this.#activities(), activeUsers },
+        watchers: streams.watchers(),
         source,
       }),
       aggregation: aggregation && shortened(aggregation),
       memory: {
-        rssBytes: memory.rss,
-        heapBytes: memory.heapUsed,
+        rssBytes: past.now.rssBytes,
+        heapBytes: past.now.heapBytes,
         logBytes: log?.heldBytes ?? 0,
         logRows: log ? log.headSeq - log.baseSeq : 0,
       },
@@ -176,9 +172,9 @@ export class Dashboard implements Disposable {
     return this.#newest;
   }
 
-  #read(): Promise<Reading> {
-    const { metrics, source } = this.#inputs;
-    return readCounters(metrics, {
+  async #read(): Promise<Reading> {
+    const { registry, source } = this.#inputs;
+    return readCounters(await registry(), {
       timestamp: Date.now(),
       atMs: performance.now(),
       lag: lagOf(source()).records,
@@ -186,10 +182,10 @@ export class Dashboard implements Disposable {
   }
 
   #performance(past: Past): Performance {
-    const { sanitizer, isStopping, missing, degraded, source, aggregationLag } = this.#inputs;
+    const { sanitizer, streams, missing, degraded, source, aggregationLag } = this.#inputs;
     return this.#judge.judge({
       nowMs: past.now.timestamp,
-      isStopping: isStopping(),
+      isStopping: streams.isDraining,
       missing: missing().map((reason) => sanitizer.text(reason)),
       degraded: degraded(),
       source: sanitizer.status(source()),

@@ -29,29 +29,34 @@ export interface Reading {
   readonly connections: number;
   /** What Kafka has and the log has not, in records. */
   readonly lag: number;
+  /** Of all processes. */
+  readonly rssBytes: number;
+  readonly heapBytes: number;
 }
 
 export type Counts = Readonly<Record<string, number>>;
 
 /** Reads the counters that `/metrics` shows, so that the dashboard's figures are those. O(series). */
 export async function readCounters(
-  metrics: Metrics,
+  registry: Metrics["registry"],
   now: Pick<Reading, "timestamp" | "atMs" | "lag">,
 ): Promise<Reading> {
+  const countsOf = async (name: string): Promise<Counts> =>
+    countsIn(await valuesOf(registry, name));
   const [arrived, sent, bytes, published, skipped, gaps, resets, opened, closed, shed, stalls] =
     await Promise.all(
       [
-        metrics.recordsAppended,
-        metrics.eventsSent,
-        metrics.bytesSent,
-        metrics.published,
-        metrics.recordsSkipped,
-        metrics.gaps,
-        metrics.resets,
-        metrics.streamsOpened,
-        metrics.streamsClosed,
-        metrics.streamsShed,
-        metrics.stalls,
+        "headgate_records_appended_total",
+        "sse_events_sent_total",
+        "sse_bytes_sent_total",
+        "headgate_published_total",
+        "headgate_records_skipped_total",
+        "headgate_gaps_total",
+        "sse_resets_total",
+        "sse_streams_opened_total",
+        "sse_streams_closed_total",
+        "sse_streams_shed_total",
+        "headgate_event_loop_stalls_total",
       ].map(countsOf),
     );
   return {
@@ -67,8 +72,10 @@ export async function readCounters(
     closed: closed ?? {},
     shed: shed ?? {},
     stalls: sum(stalls),
-    latency: await bucketsOf(metrics.deliveryLatency),
-    connections: sum(await countsOf(metrics.connectedClients)),
+    latency: bucketsIn(await valuesOf(registry, "headgate_delivery_latency_seconds")),
+    connections: sum(await countsOf("sse_connected_clients")),
+    rssBytes: sum(await countsOf("process_resident_memory_bytes")),
+    heapBytes: sum(await countsOf("headgate_heap_used_bytes")),
   };
 }
 
@@ -78,26 +85,26 @@ export function sum(counts: Counts = {}): number {
 }
 
 /** What prom-client's metrics give: a value for each of their label values, which are closed sets. */
-interface Readable {
-  get(): Promise<{
-    readonly values: readonly {
-      readonly value: number;
-      readonly labels: Readonly<Partial<Record<string, string | number>>>;
-    }[];
-  }>;
+type MetricValues = readonly {
+  readonly value: number;
+  readonly labels: Readonly<Partial<Record<string, string | number>>>;
+}[];
+
+async function valuesOf(registry: Metrics["registry"], name: string): Promise<MetricValues> {
+  const metric = registry.getSingleMetric(name);
+  if (!metric) throw new Error(`There is no metric ${name}`);
+  return (await metric.get()).values;
 }
 
 /** By the values of the labels; a metric without any has one, under an empty name. */
-async function countsOf(metric: Readable): Promise<Counts> {
-  const { values } = await metric.get();
+function countsIn(values: MetricValues): Counts {
   return Object.fromEntries(
     values.map(({ labels, value }) => [Object.values(labels).join(" "), value]),
   );
 }
 
 /** Prometheus counts in seconds, and each bucket holds those below it too. */
-async function bucketsOf(histogram: Readable): Promise<Buckets> {
-  const { values } = await histogram.get();
+function bucketsIn(values: MetricValues): Buckets {
   // The sum and the count have no bound.
   const buckets = values.filter(({ labels }) => labels["le"] !== undefined);
   return {

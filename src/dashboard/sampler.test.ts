@@ -72,7 +72,11 @@ test("a reading has the figures of /metrics", async () => {
   metrics.gaps.inc();
   metrics.deliveryLatency.observe(0.004);
   metrics.deliveryLatency.observe(1000);
-  const { latency, ...reading } = await readCounters(metrics, { timestamp: 1, atMs: 2, lag: 9 });
+  const { latency, ...reading } = await readCounters(metrics.registry, {
+    timestamp: 1,
+    atMs: 2,
+    lag: 9,
+  });
   expect(reading).toMatchObject({
     timestamp: 1,
     atMs: 2,

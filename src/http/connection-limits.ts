@@ -18,8 +18,17 @@ export interface StreamOwner {
 /** Why a stream is turned away. */
 export type Refusal = "overloaded" | "too-many-connections";
 
+/** Gives back what was counted; only the first call counts. */
+export type Release = () => void;
+
+/** Port. The limits of an instance, in all its processes. */
+export interface StreamLimits {
+  /** Counts one more stream of this owner; or says why it must not be opened. */
+  admit(owner: StreamOwner): Refusal | Release | Promise<Refusal | Release>;
+}
+
 /** Counts open streams, in all and for each address and user; holds nothing of who has none open. */
-export class ConnectionLimits {
+export class ConnectionLimits implements StreamLimits {
   readonly #maxConnections: number;
   readonly #addresses: Tally;
   readonly #users: Tally;
@@ -44,11 +53,15 @@ export class ConnectionLimits {
     return undefined;
   }
 
+  admit(owner: StreamOwner): Refusal | Release {
+    return this.refusal(owner) ?? this.take(owner);
+  }
+
   /**
    * Counts a stream until the returned function is called, of which only the first call counts: a
    * stream's end can be told twice, by the server that ends it and by the peer that goes.
    */
-  take({ address, user }: StreamOwner): () => void {
+  take({ address, user }: StreamOwner): Release {
     this.#size += 1;
     this.#addresses.add(address);
     if (user !== undefined) this.#users.add(user);

@@ -6,17 +6,42 @@ import type { DashboardUpdates } from "../dashboard/dashboard-updates.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { SourceStatus } from "../log/source.ts";
 import type { Metrics } from "../metrics.ts";
-import type { Publishing } from "../publishing/publishing.ts";
-import type { ConnectionLimits } from "./connection-limits.ts";
+import type { Publishes } from "../publishing/publishing.ts";
+import type { StreamLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
 import type { Deflater } from "./gzip-deflater.ts";
 import type { PublishRate } from "./publish-rate.ts";
 import type { RequestLog } from "./request-log.ts";
 
+/** Port. What feeds those who serve: the same process, or the one that feeds all workers. */
+export interface Backend {
+  readonly publishing: Publishes;
+  readonly limits: StreamLimits;
+  readonly rate: {
+    /** As `PublishRate.admit`. */
+    readonly admit: (
+      ...args: Parameters<PublishRate["admit"]>
+    ) => number | undefined | Promise<number | undefined>;
+  };
+  /** What keeps the server from being ready, for people to read; empty: it is ready. */
+  readonly missing: () => readonly string[];
+  /** What works only in part. */
+  readonly degraded: () => readonly string[];
+  readonly kafkaStatus: () => Promise<KafkaStatus>;
+  /** The metrics of all processes, as Prometheus reads them. */
+  readonly metricsPage: () => Promise<string>;
+  readonly dashboard: {
+    /** The dashboard's JSON, at most a second old. */
+    readonly recentJson: () => Promise<string>;
+    /** The same, made now. */
+    readonly newJson: () => Promise<string>;
+    readonly status: Dashboard["status"];
+  };
+}
+
 /** What the routes work with. */
-export interface HttpContext {
+export interface HttpContext extends Backend {
   readonly hub: Hub;
-  readonly publishing: Publishing;
   readonly metrics: Metrics;
   readonly log: RequestLog;
   /** Served topics. */
@@ -26,23 +51,12 @@ export interface HttpContext {
   readonly maxBodyBytes: number;
   readonly authenticator: Authenticator;
   readonly cors: Cors;
-  readonly limits: ConnectionLimits;
-  readonly rate: PublishRate;
   /** Compresses streams whose client accepts gzip; undefined: none. */
   readonly deflater: Deflater | undefined;
   /** Whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly Cidr[];
-  /** What keeps the server from being ready, for people to read; empty: it is ready. */
-  readonly missing: () => readonly string[];
-  /** What works only in part. */
-  readonly degraded: () => readonly string[];
-  readonly kafkaStatus: () => Promise<KafkaStatus>;
-  readonly dashboard: {
-    /** The dashboard's JSON, at most a second old. */
-    readonly recentJson: () => Promise<string>;
-    readonly status: Dashboard["status"];
-    readonly updates: DashboardUpdates;
-  };
+  /** The streams of the dashboard. */
+  readonly updates: DashboardUpdates;
   /** Whether browsers get the live console at `/`. */
   readonly hasConsole: boolean;
 }

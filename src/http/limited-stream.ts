@@ -2,6 +2,7 @@ import type { EndReason, Sink } from "../hub/subscriber.ts";
 import type { Encoding } from "../sse/encoding.ts";
 import { acceptsGzip } from "./accept.ts";
 import type { HttpContext, RouteRequest } from "./context.ts";
+import type { Release } from "./connection-limits.ts";
 import { shed, shedBytes } from "./shed.ts";
 import { streamHeaders, streamResponse, type StreamOptions } from "./stream.ts";
 
@@ -22,11 +23,11 @@ interface LimitedStreamOptions {
 }
 
 /** A stream within the limits of the server, the address and the user; one too many is turned away. */
-export function limitedStream(
+export async function limitedStream(
   context: HttpContext,
   { request, requestId, server, principal, address }: RouteRequest,
   { encoding, user, open }: LimitedStreamOptions,
-): Response {
+): Promise<Response> {
   const { hub, limits, log, metrics, authenticator } = context;
   const isGzip = acceptsGzip(request.headers.get("accept-encoding"));
   const deflater = isGzip ? context.deflater : undefined;
@@ -34,33 +35,57 @@ export function limitedStream(
     return new Response(null, { headers: streamHeaders(encoding, deflater !== undefined) });
   }
   if (hub.isDraining) return shed(request, "shutdown", metrics);
-  const owner = { address: address(), user };
-  const refusal = limits.refusal(owner);
-  if (refusal) return shed(request, refusal, metrics);
+  const slot = await limits.admit({ address: address(), user });
+  if (typeof slot === "string") return shed(request, slot, metrics);
+  const opening = new Opening(slot);
   return streamResponse({
     request,
     server,
     encoding,
     deflater,
     onOpen: (sink) => {
-      // Others may have come in between; a slot is taken only where a stream's end gives it back.
-      const late = limits.refusal(owner);
-      if (late) {
-        metrics.streamsShed.inc({ reason: late });
-        sink.write(shedBytes(encoding, late));
+      if (!opening.finish()) {
+        metrics.streamsShed.inc({ reason: "overloaded" });
+        sink.write(shedBytes(encoding, "overloaded"));
         sink.end();
         return { onDrain: () => undefined, onGone: () => undefined };
       }
-      const release = limits.take(owner);
       return open({
         sink,
         expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
         onEnded: (reason) => {
-          release();
+          slot();
           log.streamEnded(requestId, reason);
           if (reason === "token-expired") authenticator.onExpired(principal);
         },
       });
     },
   });
+}
+
+/** Longer than any turn of the event loop that is not a fault already. */
+const OPENING_MS = 5000;
+
+/**
+ * A slot between the answer and the stream: a client that has gone before its answer begins never
+ * opens its stream, and nothing would give its slot back.
+ */
+class Opening {
+  readonly #timer: NodeJS.Timeout;
+  #hasLapsed = false;
+
+  constructor(release: Release) {
+    this.#timer = setTimeout(() => {
+      this.#hasLapsed = true;
+      release();
+    }, OPENING_MS);
+    // A client that never comes must not keep the process from ending.
+    this.#timer.unref();
+  }
+
+  /** The stream is there; false: too late, its slot is gone. */
+  finish(): boolean {
+    clearTimeout(this.#timer);
+    return !this.#hasLapsed;
+  }
 }

@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** Whether other processes of this instance listen there too (SO_REUSEPORT). */
+  readonly isShared: boolean;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly context: HttpContext;
 }
@@ -49,10 +51,17 @@ export interface ServerOptions {
 const MAX_PATH_LENGTH = 2048;
 
 /** Serves HTTP. */
-export function serve({ host, port, tls, context }: ServerOptions): Bun.Server<undefined> {
+export function serve({
+  host,
+  port,
+  isShared,
+  tls,
+  context,
+}: ServerOptions): Bun.Server<undefined> {
   return Bun.serve({
     hostname: host,
     port,
+    reusePort: isShared,
     ...(tls && { tls }),
     // Ours answers with a problem, Bun's with nothing. What is refused Bun reads on, and keeps none of it.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,

@@ -1,4 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
 import { type Encoding, encodeEvent, encodeId } from "../sse/encoding.ts";
 import { type Event, toEvent } from "../sse/event.ts";
@@ -12,7 +12,7 @@ import type { Subscriber } from "./subscriber.ts";
 export interface FanOutOptions {
   /** Whose live subscribers it serves. */
   readonly lane: number;
-  readonly log: EventLog;
+  readonly log: ReadableLog;
   readonly index: GroupIndex;
   readonly groups: () => Iterable<Group>;
   /** Called when a live subscriber must read for itself from `point` on. */

@@ -34,9 +34,9 @@ export class GroupIndex {
     if (user !== undefined) this.#byUser.remove(user, subscriber);
   }
 
-  /** Different users among the subscribers. */
-  get users(): number {
-    return this.#byUser.size;
+  /** Different users among the subscribers, as they are now. */
+  get users(): { readonly size: number; [Symbol.iterator](): Iterator<string> } {
+    return this.#byUser;
   }
 
   /** The groups of a topic, whatever they filter on: for what concerns the topic itself. */
@@ -113,6 +113,10 @@ class Places<T> {
 
   get size(): number {
     return this.#sets.size;
+  }
+
+  [Symbol.iterator](): Iterator<string> {
+    return this.#sets.keys();
   }
 
   get(name: string): ReadonlySet<T> {

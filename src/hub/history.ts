@@ -1,4 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { laterOf, type Position, type TopicPosition } from "../log/position.ts";
 import { type Event, toEvent } from "../sse/event.ts";
 import { isEvent, type Picks, type Reader } from "./page.ts";
@@ -10,7 +10,7 @@ const STEP_BLOCKS = 50;
 
 /** Events that a reader may see, newest first, with a `yield` after each small step. */
 export function* newestEvents(
-  log: EventLog,
+  log: ReadableLog,
   reader: Reader,
   onEvent: (event: Event) => "more" | "enough",
 ): Generator<void, void, void> {
@@ -44,7 +44,7 @@ export function onePerKey(): (event: Event) => boolean {
 
 /** Where the reader's `count` newest events (or, per key, newest of each key) begin: `recent=N`. */
 export function* beginningOfRecent(
-  log: EventLog,
+  log: ReadableLog,
   reader: Reader,
   count: number,
   per: "key" | undefined,
@@ -69,13 +69,13 @@ export function* beginningOfRecent(
 }
 
 /** Where every topic's floor is: `since=earliest`. */
-export function earliestPosition(log: EventLog, topics: readonly string[]): Position {
+export function earliestPosition(log: ReadableLog, topics: readonly string[]): Position {
   return earliestHeld(log, topics, new Map());
 }
 
 /** In each partition from the first record whose timestamp is not before `sinceMs`: `since=<instant>`. */
 export function* positionSince(
-  log: EventLog,
+  log: ReadableLog,
   topics: readonly string[],
   sinceMs: number,
 ): Generator<void, Position, void> {
@@ -120,7 +120,7 @@ export function* positionSince(
 }
 
 /** A position brought up to what is held of the topics' present incarnations. */
-function earliestHeld(log: EventLog, topics: readonly string[], position: Position): Position {
+function earliestHeld(log: ReadableLog, topics: readonly string[], position: Position): Position {
   const held = new Map<string, TopicPosition>();
   for (const topic of topics) {
     const floor = log.floor(topic);

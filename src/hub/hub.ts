@@ -110,8 +110,13 @@ export class Hub implements Disposable {
   }
 
   /** Different users among the subscribers. */
-  get activeUsers(): number {
-    return this.#index.users;
+  activeUsers(): number {
+    return this.#index.users.size;
+  }
+
+  /** Their names. O(users). */
+  users(): string[] {
+    return [...this.#index.users];
   }
 
   /** From the first moment of a drain: no new streams. */

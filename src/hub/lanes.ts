@@ -1,4 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { FanOut, type FanOutOptions } from "./fan-out.ts";
 import { LANES } from "./group.ts";
 import type { ReadingPoint } from "./page.ts";
@@ -48,7 +48,7 @@ export type TurnState = "sweeping" | "behind" | "done";
  * is the same. Each lane has a place in the log of its own, at which all of its live ones are.
  */
 export class Lanes {
-  readonly #log: EventLog;
+  readonly #log: ReadableLog;
   readonly #lanes: readonly FanOut[];
   #next = 0;
 

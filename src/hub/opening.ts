@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { formatPosition, hasReached, type Position } from "../log/position.ts";
 import { encodeSystem } from "../sse/encoding.ts";
 import type { FairTurns } from "./fair-turns.ts";
@@ -100,7 +100,7 @@ export function readingPoint(
   return { seq, state, target, picks };
 }
 
-function isTrimmed(log: EventLog, position: Position): boolean {
+function isTrimmed(log: ReadableLog, position: Position): boolean {
   return [...position].some(([topic, { tag, offsets }]) => {
     const floor = log.floor(topic);
     return floor?.tag === tag && floor.offsets.some((offset, p) => (offsets[p] ?? 0) < offset);

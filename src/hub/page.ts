@@ -1,4 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import {
   formatPosition,
   hasReached,
@@ -86,7 +86,12 @@ export interface Reader {
  * So it can be made again, byte for byte, for a subscriber that took only a part of it: nothing is
  * kept for those who stall.
  */
-export function readPage(log: EventLog, from: ReadingPoint, reader: Reader, lastSeq: number): Page {
+export function readPage(
+  log: ReadableLog,
+  from: ReadingPoint,
+  reader: Reader,
+  lastSeq: number,
+): Page {
   const { topics, encoding } = reader.subscription;
   const served = new Set(topics);
   const position = new MovingPosition(from.state);

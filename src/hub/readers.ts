@@ -1,4 +1,4 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { laterOf, type Position, type TopicPosition } from "../log/position.ts";
 import type { FairTurns } from "./fair-turns.ts";
 import {
@@ -14,7 +14,7 @@ import { applyResets, encodeReset, type PlannedReset, type ResetReason } from ".
 import type { Subscriber } from "./subscriber.ts";
 
 export interface ReadersOptions {
-  readonly log: EventLog;
+  readonly log: ReadableLog;
   readonly turns: FairTurns;
   /** How far the live ones of a subscriber's lane have been served: it reads so far, and joins them there. */
   readonly liveSeq: (subscriber: Subscriber) => number;

@@ -1,9 +1,9 @@
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import type { EndsSource } from "../log/source.ts";
 
 /** Where events come from. */
 export interface Source {
-  readonly log: EventLog;
+  readonly log: ReadableLog;
   readonly ends: EndsSource;
   /** Between the two answers of `ends` that make a position `ahead`. */
   readonly aheadConfirmMs: number;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { hasReached, parsePosition, type Position, type TopicPosition } from "../log/position.ts";
 import type { EndsSource, TopicEnds } from "../log/source.ts";
 import type { FairTurns } from "./fair-turns.ts";
@@ -32,7 +32,7 @@ export interface Start {
 type Beginning = Pick<Start, "position" | "picks">;
 
 export interface StartContext {
-  readonly log: EventLog;
+  readonly log: ReadableLog;
   readonly ends: EndsSource;
   readonly turns: FairTurns;
   readonly signal: AbortSignal;
@@ -213,7 +213,12 @@ async function judgeAll(
   }
 }
 
-function judge(topic: string, part: TopicPosition | undefined, log: EventLog, word: Word): Verdict {
+function judge(
+  topic: string,
+  part: TopicPosition | undefined,
+  log: ReadableLog,
+  word: Word,
+): Verdict {
   const state = log.topic(topic) ?? { tag: "", offsets: [] };
   const answer = typeof word === "string" ? undefined : word.find((a) => a.topic === topic);
   if (!part) {

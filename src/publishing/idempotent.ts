@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { HeadgateError } from "../errors.ts";
 import { recordBytes } from "../log/entry.ts";
-import type { EventLog } from "../log/event-log.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import { markHeader } from "../log/idempotency.ts";
 import type { Coordinates, OutgoingRecord } from "../log/publisher.ts";
 import type { Metrics } from "../metrics.ts";
 
 export interface IdempotentOptions {
   /** undefined while the server is not ready. */
-  readonly log: () => EventLog | undefined;
+  readonly log: () => ReadableLog | undefined;
   readonly publish: (records: readonly OutgoingRecord[]) => Promise<readonly Coordinates[]>;
   /** How long the own feed may take to bring a record back; beyond that it is not waited for. */
   readonly waitMs: number;
@@ -113,7 +113,7 @@ export class IdempotentPublishing {
   }
 
   /** Resolves when the own log has come past all these places, or it takes too long. */
-  async #untilPassed(log: EventLog, places: readonly Coordinates[]): Promise<void> {
+  async #untilPassed(log: ReadableLog, places: readonly Coordinates[]): Promise<void> {
     const deadlineMs = performance.now() + this.#options.waitMs;
     const isPassed = ({ topic, partition, offset }: Coordinates): boolean =>
       (log.topic(topic)?.offsets[partition] ?? 0) > offset;
@@ -122,7 +122,7 @@ export class IdempotentPublishing {
 }
 
 /** What the log holds of a publish, by the event's index. */
-function storedPlaces(log: EventLog, digest: string): Map<number, Coordinates> {
+function storedPlaces(log: ReadableLog, digest: string): Map<number, Coordinates> {
   const places = new Map<number, Coordinates>();
   for (const { index, topic, partition, offset } of log.marked(digest)) {
     // Partitions that were added in between: then one event may lie in two of them.
@@ -131,7 +131,7 @@ function storedPlaces(log: EventLog, digest: string): Map<number, Coordinates> {
   return places;
 }
 
-function firstCount(log: EventLog, digest: string): number | undefined {
+function firstCount(log: ReadableLog, digest: string): number | undefined {
   return log.marked(digest)[0]?.count;
 }
 

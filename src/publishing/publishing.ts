@@ -1,6 +1,7 @@
 import { type ErrorCode, HeadgateError, quote } from "../errors.ts";
-import type { Hub } from "../hub/hub.ts";
+import type { Streams } from "../hub/streams.ts";
 import { recordBytes } from "../log/entry.ts";
+import type { ReadableLog } from "../log/readable-log.ts";
 import type { Coordinates, OutgoingRecord, Publisher } from "../log/publisher.ts";
 import type { Metrics } from "../metrics.ts";
 import {
@@ -14,7 +15,7 @@ export interface PublishResult {
   readonly published: number;
   /** In the order given. */
   readonly events: readonly Coordinates[];
-  /** Subscribers of this instance that the events reach. */
+  /** Subscribers of this instance, in all its processes, that the events reach. */
   readonly receivers: number;
   /** Everything had been published before, under the same idempotency key: here is where. */
   readonly duplicate?: true;
@@ -30,24 +31,39 @@ export interface Idempotency {
 
 export interface PublishingOptions {
   readonly publisher: Publisher;
-  readonly hub: Hub;
+  /** undefined while the server is not ready. */
+  readonly log: () => ReadableLog | undefined;
+  readonly streams: Pick<Streams, "receivers">;
   readonly topics: readonly string[];
   readonly defaultTopic: string;
   readonly maxEventBytes: number;
   readonly metrics: Metrics;
 }
 
-/** The one way for events into Headgate, for requests and for code in this process. */
-export class Publishing {
+/** Port. The one way for events into Headgate, for requests and for code in this process. */
+export interface Publishes {
+  /** Topics that may be published to. */
+  readonly topics: readonly string[];
+  /** That of events which name none. */
+  readonly defaultTopic: string;
+  /**
+   * Checks all records, then publishes them; resolves once they are durable.
+   * @throws HeadgateError `too-large`, or what `Publisher.publish` rejects with.
+   */
+  publish(records: readonly OutgoingRecord[], idempotency?: Idempotency): Promise<PublishResult>;
+}
+
+/** Publishes from the process that has the log. */
+export class Publishing implements Publishes {
   readonly #options: PublishingOptions;
   readonly #idempotent: IdempotentPublishing;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
-    const { hub, publisher, metrics } = options;
+    const { log, publisher, metrics } = options;
     this.#idempotent = new IdempotentPublishing({
       metrics,
-      log: () => hub.source?.log,
+      log,
       publish: (records) => publisher.publish(records),
       waitMs: FEED_WAIT_MS,
     });
@@ -61,33 +77,29 @@ export class Publishing {
     return this.#options.defaultTopic;
   }
 
-  /**
-   * Checks all records, then publishes them; resolves once they are durable.
-   * @throws HeadgateError `too-large`, or what `Publisher.publish` rejects with.
-   */
   async publish(
     records: readonly OutgoingRecord[],
     idempotency?: Idempotency,
   ): Promise<PublishResult> {
-    const { publisher, hub } = this.#options;
+    const { publisher, streams } = this.#options;
     if (!idempotency) {
       this.#checkSizes(records);
-      const receivers = hub.receivers(records);
+      const receivers = streams.receivers(records);
       const { events } = await this.#timed(async () => ({
         events: await publisher.publish(records),
         isDuplicate: false,
       }));
-      return { published: events.length, events, receivers };
+      return { published: events.length, events, receivers: await receivers };
     }
     const digest = digestOf(idempotency.publisher, checkKey(idempotency.key));
     const marked = markRecords(records, digest);
     this.#checkSizes(marked);
     // Of a duplicate too: whoever asks again wants to know who gets it.
-    const receivers = hub.receivers(records);
+    const receivers = streams.receivers(records);
     const { events, isDuplicate } = await this.#timed(() =>
       this.#idempotent.publish(digest, marked),
     );
-    const result = { published: events.length, events, receivers };
+    const result = { published: events.length, events, receivers: await receivers };
     if (!isDuplicate) return result;
     this.#options.metrics.published.inc({ result: "duplicate" }, events.length);
     return { ...result, duplicate: true };

@@ -5,7 +5,8 @@ import type { OpenSource, SourceOptions } from "./source.ts";
 
 /** Without Kafka: the log is the store of record, and ready at once. */
 export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions): OpenSource {
-  const log = new EventLog({ path: dataDir.logFile(undefined), durable: true });
+  const path = dataDir.logFile(undefined);
+  const log = new EventLog({ path, durable: true });
   createEmbeddedTopics(log, config.heldTopics);
   const publisher = new EmbeddedPublisher({ log, metrics });
   const retention = startRetention(log, { ...config.log, logger });
@@ -13,6 +14,7 @@ export function openEmbedded({ config, dataDir, logger, metrics }: SourceOptions
     // The log is its own authority: what it says once it would say again.
     ready: Promise.resolve({
       log,
+      path,
       ends: embeddedEnds(log),
       aheadConfirmMs: 0,
       flush: () => publisher.flush(),

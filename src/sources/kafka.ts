@@ -1,13 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config.ts";
-import type { Source } from "../hub/source.ts";
 import { describeKafkaError } from "../kafka/client.ts";
 import { KafkaFeed } from "../kafka/feed.ts";
 import { KafkaMetadata } from "../kafka/metadata.ts";
 import { KafkaPublisher } from "../kafka/publisher.ts";
 import { EventLog } from "../log/event-log.ts";
 import { startRetention } from "../log/retention.ts";
-import type { OpenSource, SourceOptions } from "./source.ts";
+import type { OpenedSource, OpenSource, SourceOptions } from "./source.ts";
 
 /** Between two answers of Kafka that say a position lies beyond a partition's end. */
 const AHEAD_CONFIRM_MS = 5000;
@@ -18,6 +17,7 @@ const POLL_MS = 100;
 /** What exists once the cluster's id is known, and with it the log's file. */
 interface Opened {
   readonly log: EventLog;
+  readonly path: string;
   readonly feed: KafkaFeed;
   readonly retention: Disposable;
 }
@@ -41,7 +41,8 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
         unreachable = reason;
       },
     );
-    const log = new EventLog({ path: dataDir.logFile(clusterId), durable: false });
+    const path = dataDir.logFile(clusterId);
+    const log = new EventLog({ path, durable: false });
     const feed = new KafkaFeed({
       kafka,
       topics: config.heldTopics,
@@ -56,13 +57,13 @@ export function openKafka({ config, dataDir, logger, metrics }: SourceOptions): 
       maxEventBytes: config.publishing.maxEventBytes,
     });
     feed.start();
-    opened = { log, feed, retention: startRetention(log, { ...config.log, logger }) };
+    opened = { log, path, feed, retention: startRetention(log, { ...config.log, logger }) };
     return opened;
   };
 
-  const ready = open().then(async ({ log, feed }): Promise<Source> => {
+  const ready = open().then(async ({ log, path, feed }): Promise<OpenedSource> => {
     while (!feed.isReady()) await delay(POLL_MS, undefined, { signal: closing.signal });
-    return { log, ends: metadata, aheadConfirmMs: AHEAD_CONFIRM_MS };
+    return { log, path, ends: metadata, aheadConfirmMs: AHEAD_CONFIRM_MS };
   });
 
   const publisher = new KafkaPublisher({

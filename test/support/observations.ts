@@ -34,6 +34,8 @@ const START: Reading = {
   latency: { upToMs: UP_TO_MS, counts: UP_TO_MS.map(() => 0) },
   connections: 0,
   lag: 0,
+  rssBytes: 1,
+  heapBytes: 1,
 };
 
 /** One reading for each second, after one of a server that has just started. */
@@ -93,6 +95,8 @@ function after(before: Reading, second: Second): Reading {
     },
     connections: second.connections ?? before.connections,
     lag: second.lag ?? before.lag,
+    rssBytes: before.rssBytes,
+    heapBytes: before.heapBytes,
   };
 }
 

@@ -8,7 +8,7 @@ const dashboardStreamRoute: Route = {
   summary: "GET streams the dashboard (SSE), an update each SSE_UPDATE_INTERVAL",
   methods: {
     GET: (context, route) => {
-      const { updates } = context.dashboard;
+      const { updates } = context;
       return limitedStream(context, route, {
         encoding: "plain",
         user: route.principal.user,

@@ -5,7 +5,7 @@ export const metricsRoute: Route = {
   access: "status",
   summary: "GET gives the counters to Prometheus",
   methods: {
-    GET: async ({ metrics: { registry } }) =>
-      new Response(await registry.metrics(), { headers: { "Content-Type": registry.contentType } }),
+    GET: async ({ metricsPage, metrics: { registry } }) =>
+      new Response(await metricsPage(), { headers: { "Content-Type": registry.contentType } }),
   },
 };

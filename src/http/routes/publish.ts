@@ -51,7 +51,7 @@ export async function publishRecords(
     throw new HeadgateError("shutting-down", "The server is stopping", { mayBeStored: false });
   }
   const sender = senderName({ user, address: route.address() });
-  const retryAfterS = rate.admit(sender, records.length, performance.now());
+  const retryAfterS = await rate.admit(sender, records.length, performance.now());
   if (retryAfterS !== undefined) {
     throw new HeadgateError("rate-limited", "Too many events a second (SSE_PUBLISH_RATE)", {
       retryAfterS,

@@ -1,0 +1,81 @@
+import type { Logger } from "../logger.ts";
+import { Channel, type Message } from "./channel.ts";
+import type { FeederOffers, WorkerFigures, WorkerOffers } from "./contract.ts";
+
+interface WorkerProcessOptions {
+  /** 1, 2, 3 …: its place in the pool, which another one takes when it has ended. */
+  readonly worker: number;
+  readonly logger: Logger;
+  readonly offersTo: (process: WorkerProcess) => FeederOffers;
+  /** Called once, however it ends. */
+  readonly onEnded: (how: Pick<Bun.Subprocess, "exitCode" | "signalCode">) => void;
+}
+
+/** How long a worker may think about what is asked of it before it counts as silent: a turn takes a tenth of that. */
+const ANSWER_MS = 1000;
+
+/** One worker, seen from the process that feeds it. */
+export class WorkerProcess {
+  readonly worker: number;
+  /** What its streams count for, by the numbers that it gives them. */
+  readonly slots = new Map<number, () => void>();
+  /** As it last said; it goes on counting for the instance when it has ended. */
+  figures: WorkerFigures | undefined;
+  readonly exited: Promise<unknown>;
+  readonly #child: Bun.Subprocess;
+  readonly #channel: Channel<WorkerOffers>;
+  #isGone = false;
+
+  constructor({ worker, logger, offersTo, onEnded }: WorkerProcessOptions) {
+    this.worker = worker;
+    this.#child = Bun.spawn([process.execPath, new URL("worker.ts", import.meta.url).pathname], {
+      stdin: "ignore",
+      stdout: "inherit",
+      stderr: "inherit",
+      serialization: "advanced",
+      // The cast holds: only a worker writes to it.
+      ipc: (message) => this.#channel.receive(message as Message),
+      onExit: ({ exitCode, signalCode }, _code, _signal, error) => {
+        this.#isGone = true;
+        this.#channel.close();
+        for (const release of this.slots.values()) release();
+        this.slots.clear();
+        if (error) logger.error({ worker, err: error }, "worker could not be run");
+        onEnded({ exitCode, signalCode });
+      },
+    });
+    this.#channel = new Channel<WorkerOffers>((message) => this.#send(message), {
+      ...offersTo(this),
+    });
+    this.exited = this.#child.exited;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  call: Channel<WorkerOffers>["call"] = (name, argument) => this.#channel.call(name, argument);
+
+  tell: Channel<WorkerOffers>["tell"] = (name, argument) => this.#channel.tell(name, argument);
+
+  /** The answer, or `otherwise` where the worker ends first, or is silent for too long. */
+  async ask<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+    const silence = Promise.withResolvers<T>();
+    const timer = setTimeout(() => silence.resolve(otherwise), ANSWER_MS);
+    const answered = answer.catch(() => otherwise);
+    return Promise.race([answered, silence.promise]).finally(() => clearTimeout(timer));
+  }
+
+  /** Lets it end; it is killed where it does not. */
+  async end(graceMs: number): Promise<void> {
+    this.#channel.close();
+    if (!this.#isGone) this.#child.disconnect();
+    const killer = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
+    await this.#child.exited;
+    clearTimeout(killer);
+  }
+
+  #send(message: Message): void {
+    if (!this.#isGone) this.#child.send(message);
+  }
+}
