@@ -62,7 +62,8 @@ export async function startServer(variables: Record<string, string>): Promise<Se
 
 /** A server that has just been started, and may not listen yet. */
 export interface StartingServer extends Server {
-  readonly exitCode: () => number | null;
+  /** Its exit code, or the signal that ended it; null while it runs. */
+  readonly ended: () => number | NodeJS.Signals | null;
 }
 
 /** Starts Headgate as `startServer` does, on the port that is given, and does not wait. */
@@ -81,8 +82,9 @@ export function spawnServer(variables: Record<string, string> & { PORT: string }
     stdout: 2,
     stderr: "inherit",
   });
+  const ended = (): number | NodeJS.Signals | null => child.exitCode ?? child.signalCode;
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (ended() !== null) return;
     if (signal === "SIGKILL") killFamily(child.pid);
     else child.kill(signal);
     const killer = setTimeout(() => killFamily(child.pid), STOP_DEADLINE_MS);
@@ -92,17 +94,17 @@ export function spawnServer(variables: Record<string, string> & { PORT: string }
   return {
     pid: child.pid,
     port: Number(variables.PORT),
-    exitCode: () => child.exitCode,
+    ended,
     stop,
     [Symbol.asyncDispose]: () => stop(),
   };
 }
 
 /** Resolves when the server answers that it is ready; throws where it ends before, or takes too long. */
-export async function untilReady({ port, exitCode }: StartingServer): Promise<void> {
+export async function untilReady({ port, ended }: StartingServer): Promise<void> {
   const deadline = Date.now() + START_DEADLINE_MS;
   while (!(await isReady(port))) {
-    if (exitCode() !== null) throw new Error(`The server ended with ${exitCode()}`);
+    if (ended() !== null) throw new Error(`The server ended with ${ended()}`);
     if (Date.now() > deadline) {
       throw new Error(`The server was not ready after ${START_DEADLINE_MS} ms`);
     }
