@@ -1,6 +1,7 @@
 import { constants, setPriority } from "node:os";
 import { z } from "zod";
 import { readOptions } from "./options.ts";
+import { variedMembers } from "./payloads.ts";
 import { openSink } from "./sinks.ts";
 import type { MadeEvent, Sink } from "./sinks.ts";
 import { spreadOver } from "./spread.ts";
@@ -13,10 +14,12 @@ import type { SpreadOptions } from "./spread.ts";
  *   bun loadtest/publisher.ts --kafka 127.0.0.1:9092 --topic events
  *     [--rate 1000] [--bytes 100] [--seconds 10] [--pace-ms 5]
  *     [--keys 0 | --types 0 | --channels 0 | --users 0] [--partitions 0]
+ *     [--varied 0|1]
  *
  * An event is `{"t":<microseconds since 1970>,"n":<number>,"p":"xxx…"}` with `--bytes` of x. Its time is
  * that of its tick, also where it is sent late: what a slow server makes wait counts as delay. With
- * `--keys 1000` events go round 1,000 keys, and are numbered within each: see `spread.ts`.
+ * `--keys 1000` events go round 1,000 keys, and are numbered within each: see `spread.ts`. With `--varied 1`
+ * they have other members in the place of `p`, of some 250 bytes: see `payloads.ts`.
  */
 async function main(): Promise<void> {
   const { numbers, texts } = readOptions(
@@ -30,6 +33,7 @@ async function main(): Promise<void> {
       channels: NAMES,
       users: NAMES,
       partitions: NAMES,
+      varied: { absent: 0, least: 0, most: 1 },
     },
     ["target", "kafka", "topic"],
   );
@@ -60,6 +64,8 @@ interface PublishOptions extends SpreadOptions {
   bytes: number;
   seconds: number;
   paceMs: number;
+  /** 1: `bytes` has no effect. */
+  varied: number;
 }
 
 /** So that answers that take many ticks do not hold up the rate, and yet what waits has a bound. */
@@ -72,8 +78,8 @@ async function publish(
   options: PublishOptions,
   stopping: AbortSignal,
 ): Promise<PublisherResult> {
-  const { rate, bytes, seconds, paceMs } = options;
-  const padding = "x".repeat(bytes);
+  const { rate, bytes, seconds, paceMs, varied } = options;
+  const padding = `"p":"${"x".repeat(bytes)}"`;
   const placeOf = spreadOver(options);
   const maxEvents = Math.max(1, Math.floor(MAX_REQUEST_BYTES / (bytes + 64)));
   const wallUs = await alignClocks();
@@ -106,7 +112,8 @@ async function publish(
       if (due > made) late.push(now - start - tick * paceMs);
       for (; made < due && events.length < maxEvents; made += 1) {
         const { n, address } = placeOf(made);
-        events.push({ payload: `{"t":${t},"n":${n},"p":"${padding}"}`, address });
+        const members = varied > 0 ? variedMembers(made) : padding;
+        events.push({ payload: `{"t":${t},"n":${n},${members}}`, address });
       }
       // The rest of this tick goes with the next request.
       if (made < due) break;
