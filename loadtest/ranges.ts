@@ -1,7 +1,7 @@
 import type { NumberOption } from "./options.ts";
 
-/** As many streams as one generator process, and one server, can hold with 20,000 files. */
-export const MAX_SUBSCRIBERS = 18_999;
+/** What the subscribers program can hold, in several processes; how much a server can hold it says itself. */
+const MAX_SUBSCRIBERS = 200_000;
 
 /** How many streams are opened. */
 export function subscribers(absent: number): NumberOption {

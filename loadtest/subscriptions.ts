@@ -2,8 +2,8 @@ import { figuresOf } from "./figures.ts";
 import type { Figures } from "./figures.ts";
 import { startServer } from "./processes.ts";
 import type { Server } from "./processes.ts";
-import { runSubscribers } from "./programs.ts";
-import type { SubscribersResult } from "./programs.ts";
+import { startSubscribers } from "./programs.ts";
+import type { RunningSubscribers, SubscribersResult } from "./programs.ts";
 import type { Lengths } from "./ranges.ts";
 import { measurePublished, measurePublishing, subscriberOptions, wordsFor } from "./window.ts";
 import type { Load, PublisherWords } from "./window.ts";
@@ -38,10 +38,9 @@ export async function measureSubscriptions(load: SubscriptionLoad): Promise<Subs
   const copies = Array.from({ length: load.copies - 1 }, () => holdCopy(server, load));
   await Promise.all(copies.map(({ open }) => open));
   const options = subscriberOptions({ ...load, subscribers: load.streams, sample: 1 }, load.path);
-  const [measurement, ...others] = await Promise.all([
-    measurePublished(server, options, words),
-    ...copies.map(({ result }) => result),
-  ]);
+  const measurement = await measurePublished(server, options, words);
+  for (const { running } of copies) running.stop();
+  const others = await Promise.all(copies.map(({ running }) => running.result));
   const figures = figuresOf(measurement);
   const sum = (count: (other: SubscribersResult) => number): number =>
     others.reduce((total, other) => total + count(other), 0);
@@ -57,20 +56,19 @@ export async function measureSubscriptions(load: SubscriptionLoad): Promise<Subs
   };
 }
 
-/** How much longer copies read than the first one, which is opened after them. */
-const LONGER_S = 5;
+/** Ends copies where nobody else does: a driver that died. */
+const LEEWAY_S = 60;
 
-/** `open` resolves when all streams of the copy are there, `result` when it has ended by itself. */
+/** `open` resolves when all streams of the copy are there. It reads until it is stopped. */
 function holdCopy(
   { port }: Server,
   { streams, path, warmup, seconds, drain }: SubscriptionLoad,
-): { open: Promise<unknown>; result: Promise<SubscribersResult> } {
+): { open: Promise<unknown>; running: RunningSubscribers } {
   const opened = Promise.withResolvers<void>();
-  const ramp = streams / 1_000;
-  const length = ramp + warmup + seconds + drain + LONGER_S;
-  const options = { connections: streams, path, warmup: 0, seconds: length };
-  const result = runSubscribers(port, options, (phase) => {
+  const limit = warmup + seconds + drain + LEEWAY_S;
+  const options = { connections: streams, path, warmup: 0, seconds: limit };
+  const running = startSubscribers(`127.0.0.1:${port}`, options, ({ phase }) => {
     if (phase === "measure") opened.resolve();
   });
-  return { open: Promise.race([opened.promise, result]), result };
+  return { open: Promise.race([opened.promise, running.result]), running };
 }

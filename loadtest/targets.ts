@@ -7,8 +7,7 @@ import type { Server } from "./processes.ts";
 import { buildPrograms } from "./programs.ts";
 import * as ranges from "./ranges.ts";
 import { formatUs, printTable, saveResult, warnOfOthers } from "./report.ts";
-import { cpuSecondsOf } from "./usage.ts";
-import { measurePublished, wordsFor } from "./window.ts";
+import { measureCores, measurePublished, wordsFor } from "./window.ts";
 
 /**
  * What an event to one channel, or to one user, costs while thousands of others are connected, each
@@ -100,12 +99,12 @@ async function measureAmong(
     server,
     options,
     { ...wordsFor(server, load), ...words },
-    async () => {
-      await checkReceivers(server, kind);
-      await Bun.sleep(SETTLE_S * 1_000);
-      const before = cpuSecondsOf(server.pid);
-      await Bun.sleep(idle * 1_000);
-      idleCores = (cpuSecondsOf(server.pid) - before) / idle;
+    {
+      beforehand: async () => {
+        await checkReceivers(server, kind);
+        await Bun.sleep(SETTLE_S * 1_000);
+        idleCores = await measureCores(server, idle);
+      },
     },
   );
   const { measured } = measurement.subscribers;

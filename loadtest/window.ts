@@ -4,7 +4,7 @@ import { startFloor } from "./programs.ts";
 import type { SubscriberOptions } from "./programs.ts";
 import type { PublisherResult } from "./publisher.ts";
 import type { Lengths } from "./ranges.ts";
-import { cpuSecondsOf } from "./usage.ts";
+import { familyCpuSecondsOf } from "./usage.ts";
 
 /** A measured window with events that were published meanwhile. */
 export interface PublishedMeasurement extends Measurement {
@@ -30,15 +30,20 @@ export interface Crowd {
 /** For a driver that died: nothing publishes for longer than this beyond its window. */
 const LEEWAY_S = 60;
 
-/**
- * Measures with a publisher that begins when all streams are open, and ends with the window. What is
- * done `beforehand`, with the streams open and no event yet, counts as part of the warmup.
- */
+/** Runs around a measurement with a publisher. */
+export interface PublishedHooks {
+  /** With all streams open and no event yet; what it takes counts as part of the warmup. */
+  readonly beforehand?: () => Promise<void>;
+  /** The window is over, the streams are still open. */
+  readonly onMeasured?: () => void;
+}
+
+/** Measures with a publisher that begins when all streams are open, and ends with the window. */
 export async function measurePublished(
   server: Server,
   subscribers: SubscriberOptions,
   words: PublisherWords,
-  beforehand: () => Promise<void> = () => Promise.resolve(),
+  { beforehand = () => Promise.resolve(), onMeasured }: PublishedHooks = {},
 ): Promise<PublishedMeasurement> {
   const { warmup = 0, seconds } = subscribers;
   const limit = warmup + seconds + LEEWAY_S;
@@ -50,6 +55,7 @@ export async function measurePublished(
     },
     onMeasured: () => {
       stopped = publisher?.then((started) => started.stop());
+      onMeasured?.();
     },
   });
   if (stopped === undefined) throw new Error("The subscribers ended before the publisher began");
@@ -77,11 +83,16 @@ export async function measurePublishing(
   const publisher = startPublisher({ ...words, seconds: seconds + LEEWAY_S });
   // The publisher starts, and the server's code is compiled, outside of the window.
   await Bun.sleep(1_500);
-  const [before, start] = [cpuSecondsOf(server.pid), performance.now()];
-  await Bun.sleep(seconds * 1_000);
-  const cores = (cpuSecondsOf(server.pid) - before) / ((performance.now() - start) / 1_000);
+  const cores = await measureCores(server, seconds);
   await publisher.stop();
   return cores;
+}
+
+/** How many cores the server uses from now on. */
+export async function measureCores(server: Server, seconds: number): Promise<number> {
+  const [before, start] = [familyCpuSecondsOf(server.pid), performance.now()];
+  await Bun.sleep(seconds * 1_000);
+  return (familyCpuSecondsOf(server.pid) - before) / ((performance.now() - start) / 1_000);
 }
 
 /** What the publisher is told to send this load to the server. */
