@@ -31,7 +31,7 @@ describe("configuration", () => {
         tls: undefined,
         shutdownGraceMs: 10_000,
         logLevel: "info",
-      workers: 1,
+        workers: 1,
         hasConsole: true,
       },
       kafka: undefined,
@@ -41,7 +41,7 @@ describe("configuration", () => {
       streams: {
         defaultTopic: "events",
         isCompressed: true,
-      heartbeatMs: 15_000,
+        heartbeatMs: 15_000,
         retryMs: 3_000,
         flushMs: 0,
         maxStallMs: 10_000,

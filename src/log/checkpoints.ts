@@ -50,13 +50,16 @@ export class Checkpoints {
     this.#db = db;
   }
 
-  /** Called for every entry in a transaction, after the state has moved past it. */
-  note(entry: StoredEntry, state: TopicStates, bytes: number): void {
+  /**
+   * Called for every entry in a transaction, after the state has moved past it. `isDue` makes a row
+   * at once: where entries were removed, what an older row says of bytes and timestamps is too much.
+   */
+  note(entry: StoredEntry, state: TopicStates, bytes: number, isDue: boolean): void {
     if (entry.timestampMs >= 0) {
       const key = `${entry.topic}~${entry.tag}~${entry.partition}`;
       this.#block.set(key, Math.max(this.#block.get(key) ?? -1, entry.timestampMs));
     }
-    if (entry.seq - this.#blockFrom < INTERVAL) return;
+    if (!isDue && entry.seq - this.#blockFrom < INTERVAL) return;
     this.#insert(entry.seq, state, bytes, this.#block);
     this.#block = new Map();
     this.#blockFrom = entry.seq;
@@ -74,12 +77,15 @@ export class Checkpoints {
       );
   }
 
-  /** Reads the open block again from the database: at the start, and after a transaction that failed. */
-  reload(): void {
-    const last = this.#lastBefore(Number.MAX_SAFE_INTEGER);
+  /**
+   * Reads the open block, up to `upTo`, again from the database: at the start, after a transaction
+   * that failed, and where another process writes.
+   */
+  reload(upTo = Number.MAX_SAFE_INTEGER): void {
+    const last = this.#lastBefore(upTo);
     this.#blockFrom = last.seq;
     this.#block = new Map();
-    for (const row of this.#rows(last.seq, Number.MAX_SAFE_INTEGER)) {
+    for (const row of this.#rows(last.seq, upTo)) {
       if (row.ts < 0) continue;
       const key = `${row.topic}~${row.tag}~${row.partition}`;
       this.#block.set(key, Math.max(this.#block.get(key) ?? -1, row.ts));
@@ -97,13 +103,18 @@ export class Checkpoints {
     return state;
   }
 
-  /** The oldest and the newest row: where they stand, and the bytes that had come by then. */
-  bounds(): { base: CheckpointPlace; last: CheckpointPlace } {
+  /** The oldest row's place. */
+  base(): CheckpointPlace {
     const base = this.#db
-      .query<CheckpointRow, []>("SELECT * FROM checkpoints ORDER BY seq LIMIT 1")
+      .query<CheckpointPlace, []>("SELECT seq, bytes FROM checkpoints ORDER BY seq LIMIT 1")
       .get();
     if (!base) throw new Error("The log holds no checkpoint");
-    return { base, last: this.#lastBefore(Number.MAX_SAFE_INTEGER) };
+    return base;
+  }
+
+  /** The place of the newest row at or before `seq`. */
+  lastPlace(seq = Number.MAX_SAFE_INTEGER): CheckpointPlace {
+    return this.#lastBefore(seq);
   }
 
   /** Makes `seq` the base: the oldest row. Part of the transaction that trims. */

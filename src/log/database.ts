@@ -60,6 +60,32 @@ export function openDatabase({ path, durable }: DatabaseOptions): Database {
   }
 }
 
+/** Opens a file that another process writes, and has brought up to date, for reading alone. */
+export function openReadOnly(path: string): Database {
+  try {
+    const db = new Database(path, { readonly: true, strict: true });
+    db.run("PRAGMA busy_timeout = 2000");
+    db.run("PRAGMA cache_size = -4096");
+    return db;
+  } catch (error) {
+    if (!(error instanceof SQLiteError)) throw error;
+    const reason = `${error.code ?? "SQLITE_ERROR"}: ${error.message}`;
+    throw new HeadgateError("log-unwritable", `${path} cannot be read (${reason})`, {
+      cause: error,
+    });
+  }
+}
+
+/** Runs reads in one transaction, so that they agree with one another; it ends with them, because it holds the write-ahead log. */
+export function inOneRead<T>(db: Database, read: () => T): T {
+  db.query("BEGIN").run();
+  try {
+    return read();
+  } finally {
+    db.query("COMMIT").run();
+  }
+}
+
 function bringUpToDate(db: Database, path: string): void {
   const read = db.query<{ user_version: number }, []>("PRAGMA user_version");
   for (;;) {

@@ -49,19 +49,10 @@ export class EntryTable {
   }
 
   insert(entry: StoredEntry): void {
-    const key = `${entry.topic}~${entry.tag}`;
-    let id = this.#topicIds.get(key);
-    if (id === undefined) {
-      this.#db
-        .query("INSERT OR IGNORE INTO topics (name, tag) VALUES (?, ?)")
-        .run(entry.topic, entry.tag);
-      id =
-        this.#db
-          .query<{ id: number }, [string, string]>(
-            "SELECT id FROM topics WHERE name = ? AND tag = ?",
-          )
-          .get(entry.topic, entry.tag)?.id ?? -1;
-      this.#topicIds.set(key, id);
+    let id = this.#idOf(entry);
+    if (id < 0) {
+      this.#db.query("INSERT INTO topics (name, tag) VALUES (?, ?)").run(entry.topic, entry.tag);
+      id = this.#idOf(entry);
     }
     this.#db
       .query("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -144,11 +135,13 @@ export class EntryTable {
     );
   }
 
-  /** Every `topic` entry after `seq`, in order. */
-  topicsAfter(seq: number): StoredEntry[] {
+  /** Every `topic` entry after `seq` up to `upTo`, in order. */
+  topicsAfter(seq: number, upTo = Number.MAX_SAFE_INTEGER): StoredEntry[] {
     return this.#db
-      .query<EntryRow, [number]>(`${SELECT} WHERE e.kind = 4 AND e.seq > ? ORDER BY e.seq`)
-      .all(seq)
+      .query<EntryRow, [number, number]>(
+        `${SELECT} WHERE e.kind = 4 AND e.seq > ? AND e.seq <= ? ORDER BY e.seq`,
+      )
+      .all(seq, upTo)
       .map(fromRow);
   }
 
@@ -207,18 +200,40 @@ export class EntryTable {
     this.#db.query("DELETE FROM entries WHERE seq <= ?").run(seq);
   }
 
-  /** What lies after `seq` in all; undefined where nothing does. */
-  sumAfter(seq: number): { seq: number; bytes: number; arrived: number } | undefined {
+  /** The newest entry's place; 0 where there is none. */
+  lastSeq(): number {
     const row = this.#db
-      .query<{ seq: number | null; bytes: number | null; arrived: number | null }, [number]>(
-        "SELECT max(seq) AS seq, sum(size) AS bytes, max(arrived) AS arrived FROM entries WHERE seq > ?",
+      .query<{ seq: number | null }, []>("SELECT max(seq) AS seq FROM entries")
+      .get();
+    return row?.seq ?? 0;
+  }
+
+  /** What lies after `seq`, up to `upTo`, in all; undefined where nothing does. */
+  sumAfter(
+    seq: number,
+    upTo = Number.MAX_SAFE_INTEGER,
+  ): { seq: number; bytes: number; arrived: number } | undefined {
+    const row = this.#db
+      .query<
+        { seq: number | null; bytes: number | null; arrived: number | null },
+        [number, number]
+      >(
+        "SELECT max(seq) AS seq, sum(size) AS bytes, max(arrived) AS arrived FROM entries WHERE seq > ? AND seq <= ?",
       )
-      .get(seq);
+      .get(seq, upTo);
     if (row?.seq === null || row?.seq === undefined) return undefined;
     return { seq: row.seq, bytes: row.bytes ?? 0, arrived: row.arrived ?? 0 };
   }
 
+  /** -1 where there is none. Another process may have made it: then it is not remembered yet. */
   #idOf({ topic, tag }: Incarnation): number {
-    return this.#topicIds.get(`${topic}~${tag}`) ?? -1;
+    const key = `${topic}~${tag}`;
+    let id = this.#topicIds.get(key);
+    if (id !== undefined) return id;
+    id = this.#db
+      .query<{ id: number }, [string, string]>("SELECT id FROM topics WHERE name = ? AND tag = ?")
+      .get(topic, tag)?.id;
+    if (id !== undefined) this.#topicIds.set(key, id);
+    return id ?? -1;
   }
 }

@@ -50,7 +50,8 @@ export class EventLog extends ReadableLog {
     const db = openDatabase({ path, durable });
     const table = new EntryTable(db);
     const checkpoints = new Checkpoints(db);
-    const { base, last } = checkpoints.bounds();
+    const base = checkpoints.base();
+    const last = checkpoints.lastPlace();
     const rest = table.sumAfter(last.seq);
     const seq = rest?.seq ?? last.seq;
     const reach = {
@@ -112,7 +113,7 @@ export class EventLog extends ReadableLog {
         head.advance(placed);
         bytes += storedBytes(placed);
         stored.push(placed);
-        this.#checkpoints.note(placed, head, bytes);
+        this.#checkpoints.note(placed, head, bytes, cut !== undefined);
       }
       this.#db.run("COMMIT");
     } catch (error) {

@@ -15,7 +15,10 @@ export class Tail {
     this.#maxBytes = maxBytes;
   }
 
+  /** Takes the next entry. After a hole it begins anew: what it holds has no holes. */
   push(entry: StoredEntry): void {
+    const last = this.#entries.at(-1);
+    if (last && entry.seq !== last.seq + 1) this.clear();
     this.#entries.push(entry);
     this.#bytes += storedBytes(entry);
     while (this.#bytes > this.#maxBytes) {
