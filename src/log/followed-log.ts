@@ -70,8 +70,8 @@ export class FollowedLog extends ReadableLog {
 
   /**
    * Takes in what has been committed since: a bounded number of entries, so that true says that
-   * there are more. In between, too, the log stands where it once stood. Emits `trimmed` and
-   * `appended`, each at most once.
+   * there are more. In between, too, the log stands where the writer's once stood, but for what was
+   * truncated since: its gap is still to come. Emits `trimmed` and `appended`, each at most once.
    */
   refresh(): boolean {
     const version = this.#dataVersion();
@@ -191,12 +191,13 @@ export class FollowedLog extends ReadableLog {
   }
 
   /**
-   * Whether entries before the head were removed since the last `refresh`. A position that is made of
+   * Whether entries before the head were removed, and the gap that tells of it is still to come. A position that is made of
    * the others falls short of what was read once; and who reads on from there would take the gap that
    * tells of it for one that the subscriber knows.
    */
   #isTruncated(): boolean {
-    if (this.#dataVersion() === this.#version || !this.#isHeldAfter(this.headSeq)) return false;
+    const isUpToDate = !this.#isBehind && this.#dataVersion() === this.#version;
+    if (isUpToDate || !this.#isHeldAfter(this.headSeq)) return false;
     const inFile = this.#checkpoints.stateAt(this.headSeq);
     const once = this.#view.head.snapshot();
     return [...once].some(([topic, part]) => !hasReached(inFile.get(topic), part));
