@@ -60,6 +60,25 @@ export async function startServer(variables: Record<string, string>): Promise<Se
   return server;
 }
 
+/**
+ * A free port that no outgoing connection is given by the kernel: one that can be had again, however many
+ * clients try to reach it while the server is away.
+ */
+export async function lastingPort(): Promise<number> {
+  const range = await Bun.file("/proc/sys/net/ipv4/ip_local_port_range").text();
+  const room = Math.max(0, Number(range.trim().split(/\s+/)[0]) - LEAST_PORT);
+  for (let tries = 0; tries < MAX_PORT_TRIES; tries += 1) {
+    const port = LEAST_PORT + Math.floor(Math.random() * room);
+    if (isFree(port)) return port;
+  }
+  throw new Error(
+    `None of ${room} ports from ${LEAST_PORT} on is free (net.ipv4.ip_local_port_range)`,
+  );
+}
+
+const LEAST_PORT = 10_240;
+const MAX_PORT_TRIES = 100;
+
 /** A server that has just been started, and may not listen yet. */
 export interface StartingServer extends Server {
   /** Its exit code, or the signal that ended it; null while it runs. */
@@ -157,6 +176,16 @@ export async function measure(
 interface Reading {
   server: number;
   others: number;
+}
+
+function isFree(port: number): boolean {
+  try {
+    const socket = { data: () => {} };
+    Bun.listen({ hostname: "127.0.0.1", port, socket }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function killFamily(pid: number): void {
