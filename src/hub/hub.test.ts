@@ -13,6 +13,21 @@ test("an event too large for one write reaches who was caught up just before it"
   await peer.until(() => peer.named("x").length === 2);
 });
 
+test("who reads the same part of the log is given the same arrays, so that each is compressed once", async () => {
+  using bench = new HubBench().attach();
+  const peers = [bench.subscribe(), bench.subscribe(), bench.subscribe()];
+  await Promise.all(peers.map((peer) => peer.live()));
+  bench.append(0, { bytes: 100_000 });
+  await Promise.all(peers.map((peer) => peer.until(() => peer.named("x").length === 1)));
+  const late = [bench.subscribe({}, { recent: 1 }), bench.subscribe({}, { recent: 1 })];
+  await Promise.all(late.map((peer) => peer.live()));
+  for (const readers of [peers, late]) {
+    const large = readers.map(({ arrays }) => arrays.filter((one) => one.byteLength > 1000));
+    for (const arrays of large) expect(arrays.length).toBe(2);
+    expect(new Set(large.flat()).size).toBe(2);
+  }
+});
+
 test("an event for one user reaches a subscriber that was caught up just before it", async () => {
   using bench = new HubBench().attach();
   const peer = bench.subscribe({}, {}, { user: "alice" });

@@ -45,6 +45,8 @@ export interface ReadingPoint {
 /** A piece of replay: the frames of some entries, ready to be written. */
 export interface Page {
   readonly bytes: Uint8Array;
+  /** The same as writes: arrays that all who share the page are given, so that what is made of one serves all. */
+  readonly pieces: readonly Uint8Array[];
   readonly events: number;
   /** The reasons of the `reset` events in it. */
   readonly resets: readonly ResetReason[];
@@ -142,7 +144,16 @@ export function readPage(
     seq = entry.seq;
   }
   const end = { seq, state: position.snapshot(topics), target, picks: remainingPicks(picks, seq) };
-  return { bytes: Buffer.concat(chunks), events, resets, end, isShared };
+  const joined = Buffer.concat(chunks);
+  return { bytes: joined, pieces: piecesOf(joined), events, resets, end, isShared };
+}
+
+function piecesOf(bytes: Uint8Array): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < bytes.byteLength; at += MAX_WRITE_BYTES) {
+    pieces.push(bytes.subarray(at, at + MAX_WRITE_BYTES));
+  }
+  return pieces;
 }
 
 function isPassedOver({ seq, topic }: StoredEntry, picks: Picks | undefined): boolean {

@@ -29,6 +29,8 @@ export interface ReadersOptions {
   readonly onSent: (sent: { events: number; bytes: number }) => void;
 }
 
+const NO_BYTES = new Uint8Array();
+
 /** Serves those who are behind, a page a turn each, from the log. */
 export class Readers {
   readonly #options: ReadersOptions;
@@ -77,7 +79,8 @@ export class Readers {
       return false;
     }
     const page = (activity.page ??= this.#page(subscriber, activity.point));
-    const piece = page.bytes.subarray(activity.written, activity.written + MAX_WRITE_BYTES);
+    // All pieces but the last are of that size.
+    const piece = page.pieces[Math.floor(activity.written / MAX_WRITE_BYTES)] ?? NO_BYTES;
     activity.written += piece.byteLength;
     const isWhole = activity.written >= page.bytes.byteLength;
     if (isWhole) {

@@ -106,6 +106,8 @@ export class HubBench implements Disposable {
 class Peer implements Sink {
   readonly events: { event: string; data: string; id: string | undefined }[] = [];
   readonly writes: number[] = [];
+  /** What was written, itself. */
+  readonly arrays: Uint8Array[] = [];
   subscriber: Subscriber | undefined;
   pushesBack = false;
   ending: "end" | "drop" | undefined;
@@ -115,6 +117,7 @@ class Peer implements Sink {
 
   write(bytes: Uint8Array): boolean {
     this.writes.push(bytes.byteLength);
+    this.arrays.push(bytes);
     this.#parser.feed(Buffer.from(bytes).toString());
     return !this.pushesBack;
   }
