@@ -2,7 +2,7 @@
 export interface FreshClients {
   /** They had their first event. */
   readonly served: number;
-  /** They had none: refused, cut, or still waiting at the end. */
+  /** They had none: refused, cut, turned away, or waiting for too long. */
   readonly failed: number;
   /** Why the first of them had none. */
   readonly failure: string | undefined;
@@ -11,7 +11,7 @@ export interface FreshClients {
 
 /**
  * Opens an event stream every `everyMs`, whatever became of those before it, and leaves it after its
- * first event. `stop` resolves to what they met.
+ * first event. `stop` waits for those that are there, and resolves to what they met.
  */
 export function startFreshClients(
   url: string,
@@ -37,12 +37,15 @@ export function startFreshClients(
   return {
     stop: async () => {
       clearInterval(timer);
+      await Promise.race([Promise.all(open), Bun.sleep(MOST_WAIT_MS)]);
       stopping.abort();
       await Promise.all(open);
       return { served: times.length, failed, failure, firstEventMs: quantilesOf(times) };
     },
   };
 }
+
+const MOST_WAIT_MS = 10_000;
 
 async function timeToFirstEvent(url: string, signal: AbortSignal): Promise<number> {
   const startMs = performance.now();

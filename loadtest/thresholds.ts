@@ -16,7 +16,7 @@ import { familyResidentKbOf } from "./usage.ts";
  * Kafka. Ends with 1 where a threshold is not met.
  *
  *   bun loadtest/thresholds.ts [--streams 50000] [--workers 3] [--processes 3] [--seconds 120] [--rate 1]
- *     [--bytes 100] [--ramp 2000] [--gzip 0|1]
+ *     [--bytes 100] [--ramp 2000] [--gzip 0|1] [--warmup 5] [--drain 3]
  */
 async function main(): Promise<void> {
   const settings = readNumbers({
@@ -28,6 +28,8 @@ async function main(): Promise<void> {
     bytes: { absent: 100, least: 0, most: 65_536 },
     ramp: { absent: 2_000, least: 1, most: 20_000 },
     gzip: { absent: 0, least: 0, most: 1 },
+    warmup: { absent: WARMUP_S, least: 0, most: 60 },
+    drain: { absent: DRAIN_S, least: 0, most: 60 },
   });
   const { streams, workers, processes } = settings;
   const load = { streams, serverProcesses: workers, generatorProcesses: processes };
@@ -54,6 +56,9 @@ export interface ThresholdSettings {
   readonly bytes: number;
   readonly ramp: number;
   readonly gzip: number;
+  /** Seconds with events before the window, and to read on after it: 5 and 3. */
+  readonly warmup?: number;
+  readonly drain?: number;
 }
 
 /** What was asked for, and whether it was so. */
@@ -97,7 +102,18 @@ async function holdStreams(
   settings: ThresholdSettings,
   directory: string,
 ): Promise<ThresholdsResult> {
-  const { streams, workers, processes, seconds, rate, bytes, ramp, gzip } = settings;
+  const {
+    streams,
+    workers,
+    processes,
+    seconds,
+    rate,
+    bytes,
+    ramp,
+    gzip,
+    warmup = WARMUP_S,
+    drain = DRAIN_S,
+  } = settings;
   await using kafka = await startKafka();
   const topic = uniqueTopic("load");
   await kafka.createTopic(topic, PARTITIONS);
@@ -113,10 +129,10 @@ async function holdStreams(
   let stopped: Promise<PublisherResult> | undefined;
   const { subscribers, serverCpuSeconds, othersCores } = await measure(
     server,
-    { connections: streams, processes, ramp, gzip, seconds, warmup: WARMUP_S, drain: DRAIN_S },
+    { connections: streams, processes, ramp, gzip, seconds, warmup, drain },
     {
       onOpen: () => {
-        const limit = WARMUP_S + seconds + SPARE_S;
+        const limit = warmup + seconds + SPARE_S;
         const to = { kafka: kafka.brokers[0] ?? "", topic };
         const publisher = startPublisher({ ...to, rate, bytes, seconds: limit });
         stop = () => publisher.stop();
@@ -139,8 +155,13 @@ async function holdStreams(
   };
 }
 
+type Opening = Pick<
+  SubscribersResult,
+  "connections" | "failed" | "closedByServer" | "openAtEnd" | "firstByteUs" | "firstEventUs"
+>;
+
 /** A stream counts as opened where it was answered, and was still there at the end. */
-export function thresholdsOf(subscribers: SubscribersResult): Threshold[] {
+export function thresholdsOf(subscribers: Opening): Threshold[] {
   const { connections, failed, closedByServer, openAtEnd, firstByteUs, firstEventUs } = subscribers;
   const opened = openAtEnd / connections;
   const errors = failed + closedByServer;
