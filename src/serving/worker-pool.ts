@@ -45,6 +45,8 @@ export class WorkerPool implements Front {
   readonly #logger: Logger;
   /** By place; undefined while one is being replaced. */
   readonly #workers: (WorkerProcess | undefined)[];
+  /** Those that have been told where the log is. */
+  readonly #attached = new WeakSet<WorkerProcess>();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** What those counted that have ended. */
   #counted: MetricsJson = [];
@@ -235,8 +237,10 @@ export class WorkerPool implements Front {
     };
   }
 
+  /** Once: the source may come before a worker has started, while it does, and after. */
   #attach(worker: WorkerProcess): void {
-    if (!this.#source) return;
+    if (!this.#source || this.#attached.has(worker)) return;
+    this.#attached.add(worker);
     const { path, aheadConfirmMs } = this.#source;
     worker.tell("attach", { path, aheadConfirmMs });
   }
