@@ -1,0 +1,189 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { until } from "./feed.ts";
+import { RawPeer } from "./peers.ts";
+import { type ServerProcess, type Settings, startServer, temporaryDirectory } from "./server.ts";
+import { socketInode } from "./socket-inode.ts";
+
+/** A server with several workers, and a DATA_DIR of its own where the settings name none. */
+export interface WorkersServer extends ServerProcess {
+  /** The processes that serve, as they are now. */
+  workers(): number[];
+}
+
+/** Two workers, unless the settings say otherwise. All processes are gone at the end of `await using`. */
+export async function startWorkers(
+  settings: Settings = {},
+  prefix: readonly string[] = [],
+): Promise<WorkersServer> {
+  const directory = temporaryDirectory();
+  const all = { WORKERS: "2", DATA_DIR: directory.path, ...settings };
+  const server = await startServer(all, prefix);
+  return {
+    ...server,
+    workers: () => childrenOf(server.pid),
+    async [Symbol.asyncDispose]() {
+      const workers = childrenOf(server.pid);
+      await server[Symbol.asyncDispose]();
+      await until(() => !workers.some(isRunning));
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** The workers of a server that has two. */
+export function twoOf(server: WorkersServer): readonly [number, number] {
+  const [one, other, ...more] = server.workers();
+  if (one !== undefined && other !== undefined && more.length === 0) return [one, other];
+  throw new Error(`Not two workers: ${server.workers().join()}`);
+}
+
+/** Ends them all. */
+export async function cutAll(streams: readonly AsyncDisposable[]): Promise<void> {
+  await Promise.all(streams.map((stream) => stream[Symbol.asyncDispose]()));
+}
+
+/** The processes that a process has started, and that run. */
+export function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" "))
+      .filter((child) => child !== "")
+      .map(Number)
+      .filter(isRunning);
+  } catch {
+    // It has ended.
+    return [];
+  }
+}
+
+/** Whether there is such a process, and it has not ended: whoever is nobody's child any more may lie there still. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // proc(5): the state comes after the command's name, which may hold anything.
+    return !["Z", "X"].includes(stat.charAt(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Which of the processes serves each peer: the kernel deals connections out, and tells nobody. */
+export function servedBy(
+  peers: readonly { readonly socket: Socket }[],
+  pids: readonly number[],
+): (number | undefined)[] {
+  const owners = new Map(
+    pids.flatMap((pid) => socketsOf(pid).map((inode): [number, number] => [inode, pid])),
+  );
+  return peers.map(({ socket: { localPort = 0, remotePort = 0 } }) =>
+    owners.get(socketInode(remotePort, localPort)),
+  );
+}
+
+/** A request that this worker gets: it is tried until the kernel deals it to this one. */
+export async function sendTo(
+  server: WorkersServer,
+  pid: number,
+  request: string,
+): Promise<RawPeer> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    // The kernel hands over nobody who has sent nothing.
+    const peer = await RawPeer.send(server.port, request.slice(0, 1));
+    const dealtTo = await firstServer(peer, server.workers());
+    if (dealtTo === pid) {
+      peer.socket.write(request.slice(1));
+      return peer;
+    }
+    // By a reset, which leaves nothing behind: thousands in TIME_WAIT slow all of this down.
+    peer.socket.resetAndDestroy();
+  }
+  throw new Error(`No connection was dealt to ${pid}`);
+}
+
+/** A stream that this worker serves. */
+export async function subscribeTo(
+  server: WorkersServer,
+  pid: number,
+  target = "/events",
+  headers = "",
+): Promise<RawPeer> {
+  const request = `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`;
+  const peer = await sendTo(server, pid, request);
+  await peer.answered();
+  return peer;
+}
+
+/** What a worker answers. */
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Asks this worker; a body is posted as JSON. */
+export async function askWorker(
+  server: WorkersServer,
+  pid: number,
+  target: string,
+  { headers = {}, body }: { headers?: Settings; body?: unknown } = {},
+): Promise<Answer> {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const all: Settings = {
+    Host: "localhost",
+    Connection: "close",
+    ...(body !== undefined && {
+      "Content-Type": "application/json",
+      "Content-Length": String(Buffer.byteLength(text)),
+    }),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  const method = body === undefined ? "GET" : "POST";
+  const request = `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${text}`;
+  await using peer = await sendTo(server, pid, request);
+  await peer.stream.ended();
+  return { status: peer.status, text: peer.body };
+}
+
+/** Whether somebody accepts connections there. */
+export function isListening(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = createConnection(port, "127.0.0.1");
+  socket.once("connect", () => resolve(true));
+  socket.once("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
+
+/** One of two is missed so often once in a million million times. */
+const MAX_ATTEMPTS = 40;
+
+/** How long a worker may take to accept a connection; one that is stopped never does. */
+const ACCEPT_MS = 300;
+
+async function firstServer(peer: RawPeer, pids: readonly number[]): Promise<number | undefined> {
+  const endMs = performance.now() + ACCEPT_MS;
+  while (performance.now() < endMs) {
+    const [server] = servedBy([peer], pids);
+    if (server !== undefined) return server;
+    await Bun.sleep(1);
+  }
+  return undefined;
+}
+
+function socketsOf(pid: number): number[] {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).flatMap((fd) => {
+      try {
+        const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`${directory}/${fd}`)) ?? [];
+        return inode === undefined ? [] : Number(inode);
+      } catch {
+        // It is closed by now.
+        return [];
+      }
+    });
+  } catch {
+    // The process has ended.
+    return [];
+  }
+}
