@@ -126,7 +126,8 @@ function toTravelling(error: unknown): TravellingError {
   }
   const { cause, ...details } = error.details;
   // What it is for is the log, as text.
-  const shown = cause === undefined ? {} : { cause: String(cause) };
+  const text = String(cause);
+  const shown = cause === undefined ? {} : { cause: text };
   return { code: error.code, message: error.message, details: { ...details, ...shown } };
 }
 
