@@ -125,7 +125,15 @@ function print({ headgate, floor }: Most, { subscribers, limitMs }: MostSettings
   if (!ours || !theirs) return;
   const ratio = ours.result.deliveriesPerSecond / theirs.result.deliveriesPerSecond;
   console.log(`\nMost: ${millions(ours)} to the floor's ${millions(theirs)}: ${ratio.toFixed(2)}`);
+  const tooMuch = [...headgate, ...floor].filter(({ holds }) => !holds);
+  if (tooMuch.every(({ result }) => result.cores > FULL_CORE)) return;
+  console.log(
+    "Some step was too much while its server's core was not full: there the publisher, the" +
+      " subscribers or the memory's speed was the limit.",
+  );
 }
+
+const FULL_CORE = 0.9;
 
 function stepCells(name: string, { rate, holds, result }: Try<Step>, isBest: boolean): string[] {
   return [
