@@ -1,5 +1,6 @@
 import { startKafka } from "../test/support/kafka.ts";
 import { faultsOf, figuresOf } from "./figures.ts";
+import { measureIngest } from "./ingest.ts";
 import { measureKafkaLatency } from "./kafka-latency.ts";
 import { atMost, told } from "./outcome.ts";
 import type { StepResult } from "./outcome.ts";
@@ -60,5 +61,22 @@ export async function thresholds(): Promise<StepResult> {
       isMet,
     })),
     faults: result.subscribers.gaps + result.subscribers.repeats,
+  };
+}
+
+/** As `ingest.ts`, with fewer records. */
+export async function ingest(): Promise<StepResult> {
+  await using kafka = await startKafka();
+  const settings = { ...SHORT, records: 300_000, rate: 20_000, bytes: 200, partitions: 3 };
+  const { catchingUp, paced } = await measureIngest(
+    { ...settings, subscribers: 10, maxMib: 64 },
+    kafka,
+  );
+  return {
+    outcomes: [
+      told("records/s from Kafka into the log", catchingUp.recordsPerSecond.toFixed(0)),
+      told("  longest answer of /livez meanwhile", `${catchingUp.probe.answerMs.max} ms`),
+    ],
+    faults: faultsOf(figuresOf(paced)),
   };
 }

@@ -1,7 +1,7 @@
 import { measureAggregate } from "./aggregate.ts";
 import { cases, compression, fanout, flush, most, targets } from "./fan-out-steps.ts";
 import { faultsOf } from "./figures.ts";
-import { kafkaLatency, partitions, thresholds } from "./kafka-steps.ts";
+import { ingest, kafkaLatency, partitions, thresholds } from "./kafka-steps.ts";
 import { measureMemory } from "./memory.ts";
 import { told } from "./outcome.ts";
 import type { StepResult } from "./outcome.ts";
@@ -21,6 +21,7 @@ export const STEPS: Readonly<Record<string, () => Promise<StepResult>>> = {
   workers,
   storm,
   aggregate,
+  ingest,
   partitions,
   "kafka-latency": kafkaLatency,
   thresholds,
