@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
@@ -71,7 +72,7 @@ async function runStep(name: string, log: FileHandle): Promise<StepResult | unde
     stderr: log.fd,
   });
   const end = (): void => {
-    for (const pid of familyOf(child.pid)) kill(pid);
+    for (const pid of familyOf(child.pid).filter(isBun)) kill(pid);
   };
   const stop = (): void => {
     end();
@@ -89,11 +90,21 @@ async function runStep(name: string, log: FileHandle): Promise<StepResult | unde
   }
 }
 
+/** Programs, publishers and servers. What else there is ends, and cleans up, when these are gone. */
+function isBun(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) === readlinkSync("/proc/self/exe");
+  } catch {
+    // It ended by itself after it was listed.
+    return false;
+  }
+}
+
 function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
-    // It ended by itself after it was listed.
+    // As above.
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
