@@ -6,6 +6,13 @@ import { createHeadgate, type Headgate } from "./headgate.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { warningsOf } from "./warnings.ts";
 
+// Above what is awaited: signals come at any time.
+/** How soon after a signal another one is the same one again. */
+const ECHO_MS = 50;
+
+/** What letting go of files and sockets may take beyond the grace. */
+const OVERTIME_MS = 2000;
+
 const [option] = process.argv.slice(2);
 if (option === "--help" || option === "-h") {
   process.stdout.write(helpText());
@@ -33,12 +40,6 @@ async function run(): Promise<void> {
     throw error;
   }
 }
-
-/** How soon after a signal another one is the same one again. */
-const ECHO_MS = 50;
-
-/** What letting go of files and sockets may take beyond the grace. */
-const OVERTIME_MS = 2000;
 
 /** The first signal drains, the second one exits at once. */
 function stopOnSignals(headgate: Headgate, logger: Logger): void {
