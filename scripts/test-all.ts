@@ -16,6 +16,11 @@ const PACKAGES: readonly Need[] = [
   { command: "cc", packages: ["gcc", "libc6-dev"] },
   { file: "/usr/include/zlib.h", packages: ["zlib1g-dev"] },
   { command: "promtool", packages: ["prometheus"] },
+  // Clients that read compressed streams.
+  { command: "curl", packages: ["curl"] },
+  { command: "node", packages: ["nodejs"] },
+  { command: "python3", packages: ["python3"] },
+  { command: "go", packages: ["golang-go"] },
 ];
 
 /** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */
