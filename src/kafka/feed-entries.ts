@@ -35,21 +35,24 @@ export async function* readEntries(
   for (const batch of records === null ? [] : readBatches(records)) {
     const isAborted = transactions.isAborted(batch);
     if (batch.lastOffset < next) continue;
-    if (batch.control === undefined && !isAborted) {
-      const found = await recordsOf(batch);
-      for (const record of found ?? []) {
-        if (record.offset < next) continue;
-        chunk.push(toEntry(record, topic, partition, maxEventBytes));
-        written = record.offset + 1;
-        if (chunk.length < CHUNK_ENTRIES) continue;
-        yield chunk;
-        chunk = [];
-      }
-      if (found === undefined) {
-        const offset = Math.max(batch.baseOffset, next);
+    const readable = batch.control === undefined && !isAborted ? await recordsOf(batch) : NONE;
+    for (;;) {
+      const found = nextOf(readable);
+      if (found === "end") break;
+      if (found === "undecodable") {
+        // What could be read before it is shown all the same.
+        const offset = Math.max(batch.baseOffset, next, written);
+        if (offset > batch.lastOffset) break;
         chunk.push(undecodable(topic, partition, offset));
         written = offset + 1;
+        break;
       }
+      if (found.offset < next) continue;
+      chunk.push(toEntry(found, topic, partition, maxEventBytes));
+      written = found.offset + 1;
+      if (chunk.length < CHUNK_ENTRIES) continue;
+      yield chunk;
+      chunk = [];
     }
     // A damaged batch may claim any last offset; what is beyond the committed end is not its to claim.
     next = Math.max(written, Math.min(batch.lastOffset + 1, lastStableOffset));
@@ -64,13 +67,26 @@ export function positionAfter(entry: LogEntry): number {
   return entry.kind === "advance" || entry.kind === "gap" ? entry.next : entry.offset + 1;
 }
 
+type Records = Iterator<BatchRecord, void, void>;
+
+const NONE: Records = [][Symbol.iterator]();
+
 /** undefined where the batch cannot be read. */
-async function recordsOf(batch: RecordBatch): Promise<BatchRecord[] | undefined> {
+async function recordsOf(batch: RecordBatch): Promise<Records | undefined> {
   try {
-    return await batch.records();
+    return (await batch.records())[Symbol.iterator]();
   } catch {
     // Whatever a codec throws: upstream data, which is counted and not ours to mend.
     return undefined;
+  }
+}
+
+function nextOf(records: Records | undefined): BatchRecord | "end" | "undecodable" {
+  try {
+    return records === undefined ? "undecodable" : (records.next().value ?? "end");
+  } catch {
+    // As above: a record that is not one, in a batch that is whole.
+    return "undecodable";
   }
 }
 

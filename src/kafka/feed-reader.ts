@@ -23,6 +23,11 @@ export interface ReaderContext extends Pick<FeedContext, "brokers" | "appender" 
 
 const BREATH_ENTRIES = 1_000;
 
+/** What a subscriber is written at most in one turn of the event loop (`MAX_WRITE_BYTES` of the hub). */
+const TURN_BYTES = 64 << 10;
+/** An event's id and the names of its fields. */
+const EVENT_OVERHEAD_BYTES = 100;
+
 const LIMITS = { maxWaitMs: 500, maxBytes: 8 << 20, maxPartitionBytes: 1 << 20 };
 
 /**
@@ -65,21 +70,29 @@ export async function readFrom(node: number, context: ReaderContext): Promise<vo
 /**
  * Counts what was stored since the event loop last turned, and lets it turn after a thousand
  * entries: so long nothing else stands still. Not sooner: what many partitions brought in one
- * answer then leaves in one write per subscriber.
+ * answer then leaves in one write per subscriber. And it turns as often as it takes to deliver
+ * them: else subscribers who keep up would lag behind a feed that does not wait for them, and read
+ * from the disk what they could have had from memory.
  */
 class Breath {
   #entries = 0;
+  #bytes = 0;
 
-  async after(entries: number): Promise<void> {
-    this.#entries += entries;
+  async after(entries: readonly LogEntry[]): Promise<void> {
+    this.#entries += entries.length;
+    for (const entry of entries) {
+      this.#bytes += EVENT_OVERHEAD_BYTES;
+      if (entry.kind === "record") this.#bytes += entry.value?.byteLength ?? 0;
+    }
     if (this.#entries >= BREATH_ENTRIES) await this.take();
   }
 
   /** Lets the loop turn if anything was stored. */
   async take(): Promise<void> {
-    if (this.#entries === 0) return;
+    const turns = Math.ceil(this.#bytes / TURN_BYTES);
     this.#entries = 0;
-    await new Promise(setImmediate);
+    this.#bytes = 0;
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
   }
 }
 
@@ -111,7 +124,7 @@ async function take(
       if (!(await context.appender.append(stored, isWanted))) return;
       const last = entries.at(-1);
       if (last !== undefined) partition.position = positionAfter(last);
-      await context.breath.after(entries.length);
+      await context.breath.after(entries);
     }
     if (partition.standingMs(from, answer, performance.now()) > context.watchdogMs) {
       throw new Error(`${name} stands at ${partition.position}, though Kafka has more`);

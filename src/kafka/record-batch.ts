@@ -23,8 +23,12 @@ export interface RecordBatch {
   readonly isTransactional: boolean;
   /** `abort` and `commit` are transactions' markers, `other` any other batch of Kafka's own. */
   readonly control: "abort" | "commit" | "other" | undefined;
-  /** @throws where the batch is damaged, or compressed in an unknown way. */
-  records(): Promise<BatchRecord[]>;
+  /**
+   * Rejects where the batch is damaged, or compressed in an unknown way. Records are read as they
+   * are asked for, and it throws then where one cannot be: a megabyte can unfold into millions of
+   * them, and to read them in one go would stop the event loop for seconds.
+   */
+  records(): Promise<Iterable<BatchRecord>>;
 }
 
 /** Bytes before the part that `Length` counts. */
@@ -69,22 +73,13 @@ function batchOf(baseOffset: number, body: Uint8Array): RecordBatch {
   reader.int32();
   const count = reader.int32();
   const payload = reader.rest();
-  const read = async (): Promise<BatchRecord[]> => {
+  const read = async (): Promise<Iterable<BatchRecord>> => {
     if (crc32c(body.subarray(CRC_END - LENGTH_OVERHEAD)) !== crc) {
       throw new Error("The batch's checksum is wrong");
     }
     const bytes = new ByteReader(await decompress(attributes & CODEC, payload));
-    const appendTime = (attributes & LOG_APPEND_TIME) !== 0;
-    const records: BatchRecord[] = [];
-    for (let left = count; left > 0; left -= 1) {
-      const record = recordOf(bytes, baseOffset, firstTimestampMs);
-      records.push(
-        appendTime
-          ? { ...record, timestampMs: maxTimestampMs, timestampType: "logappend" }
-          : record,
-      );
-    }
-    return records;
+    const appendTimeMs = (attributes & LOG_APPEND_TIME) === 0 ? undefined : maxTimestampMs;
+    return recordsOf(bytes, { count, baseOffset, firstTimestampMs, appendTimeMs });
   };
   return {
     baseOffset,
@@ -94,6 +89,27 @@ function batchOf(baseOffset: number, body: Uint8Array): RecordBatch {
     control: (attributes & CONTROL) === 0 ? undefined : controlOf(payload),
     records: read,
   };
+}
+
+/** What all records of a batch are relative to. */
+interface Origin {
+  readonly count: number;
+  readonly baseOffset: number;
+  readonly firstTimestampMs: number;
+  /** The broker's, where the topic wants that one. */
+  readonly appendTimeMs: number | undefined;
+}
+
+function* recordsOf(
+  bytes: ByteReader,
+  { count, baseOffset, firstTimestampMs, appendTimeMs }: Origin,
+): Generator<BatchRecord, void, void> {
+  for (let left = count; left > 0; left -= 1) {
+    const record = recordOf(bytes, baseOffset, firstTimestampMs);
+    yield appendTimeMs === undefined
+      ? record
+      : { ...record, timestampMs: appendTimeMs, timestampType: "logappend" };
+  }
 }
 
 function recordOf(bytes: ByteReader, baseOffset: number, firstTimestampMs: number): BatchRecord {
