@@ -137,6 +137,14 @@ test("an answer that is ready after the channel has closed is not sent", async (
   expect(sent).toEqual([]);
 });
 
+test("what was on its way when the channel closed is not done: nobody would undo it", () => {
+  const { here, there } = connect(SUMS);
+  noted.length = 0;
+  there.close();
+  here.tell("note", "late");
+  expect(noted).toEqual([]);
+});
+
 test("an answer that nobody waits for is passed over", async () => {
   const { here } = connect(SUMS);
   here.receive({ kind: "result", id: 99, value: 1 });

@@ -66,8 +66,9 @@ export class Channel<
     if (!this.#isClosed) this.#send({ kind: "tell", name, argument });
   }
 
-  /** A message has come. */
+  /** A message has come; one that was still on its way when the channel closed is passed over. */
   receive(message: Message): void {
+    if (this.#isClosed) return;
     switch (message.kind) {
       case "call":
         void this.#answer(message);
