@@ -126,8 +126,8 @@ export class WorkerPool implements Front {
     const own = await this.#options.metrics.registry.getMetricsAsJSON();
     await Promise.all(
       this.#running().map(async (worker) => {
-        const asked = worker.call("figures", undefined);
-        worker.figures = await worker.ask<WorkerFigures | undefined>(asked, worker.figures);
+        const call = (): Promise<WorkerFigures | undefined> => worker.call("figures", undefined);
+        worker.figures = await worker.ask(call, worker.figures);
       }),
     );
     return sumMetrics([own, this.#counted, ...this.#figures().map(({ metrics }) => metrics)]);
@@ -170,7 +170,7 @@ export class WorkerPool implements Front {
     const { environment } = this.#options;
     const started = { environment: { ...environment }, worker: place, port: this.#port };
     try {
-      const at = await worker.call("start", started);
+      const at = await worker.start(started);
       hasStarted = true;
       if (this.#source) this.#attach(worker);
       worker.tell("state", this.#state());
@@ -183,10 +183,11 @@ export class WorkerPool implements Front {
 
   /** Another worker takes the place of one that lived so long. */
   #replace(place: number, livedMs: number): void {
-    this.#backoffMs =
-      livedMs >= STEADY_MS ? FIRST_BACKOFF_MS : Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
+    if (livedMs >= STEADY_MS) this.#backoffMs = FIRST_BACKOFF_MS;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
+      // It would take in streams that nobody closes any more.
+      if (this.#isDraining) return;
       this.#options.metrics.workerRestarts.inc();
       this.#start(place).then(
         () => this.#logger.info({ worker: place }, "worker has been replaced"),
@@ -198,6 +199,7 @@ export class WorkerPool implements Front {
       );
     }, this.#backoffMs);
     this.#timers.add(timer);
+    this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
   }
 
   #retain({ metrics }: WorkerFigures): void {
@@ -254,7 +256,7 @@ export class WorkerPool implements Front {
   }
 
   #askAll<T>(call: (worker: WorkerProcess) => Promise<T>, otherwise: T): Promise<T[]> {
-    return Promise.all(this.#running().map((worker) => worker.ask(call(worker), otherwise)));
+    return Promise.all(this.#running().map((worker) => worker.ask(() => call(worker), otherwise)));
   }
 
   /** What was appended in one turn of the event loop is told once. */

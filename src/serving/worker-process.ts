@@ -24,6 +24,7 @@ export class WorkerProcess {
   readonly exited: Promise<unknown>;
   readonly #child: Bun.Subprocess;
   readonly #channel: Channel<WorkerOffers>;
+  #isAnswering = false;
   #isGone = false;
 
   constructor({ worker, logger, offersTo, onEnded }: WorkerProcessOptions) {
@@ -58,12 +59,35 @@ export class WorkerProcess {
 
   tell: Channel<WorkerOffers>["tell"] = (name, argument) => this.#channel.tell(name, argument);
 
-  /** The answer, or `otherwise` where the worker ends first, or is silent for too long. */
-  async ask<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  /** Has it serve. */
+  start: (...how: Parameters<WorkerOffers["start"]>) => ReturnType<WorkerOffers["start"]> = async (
+    how,
+  ) => {
+    const at = await this.call("start", how);
+    this.#isAnswering = true;
+    return at;
+  };
+
+  /**
+   * The answer, or `otherwise` where the worker ends first, or is silent for too long; at once while it
+   * has not started, or is silent: whoever publishes would wait for it each time, and we would hold
+   * ever more for one that is hung.
+   */
+  async ask<T>(call: () => Promise<T>, otherwise: T): Promise<T> {
+    if (!this.#isAnswering) return otherwise;
     const silence = Promise.withResolvers<T>();
-    const timer = setTimeout(() => silence.resolve(otherwise), ANSWER_MS);
-    const answered = answer.catch(() => otherwise);
-    return Promise.race([answered, silence.promise]).finally(() => clearTimeout(timer));
+    const timer = setTimeout(() => {
+      this.#isAnswering = false;
+      silence.resolve(otherwise);
+    }, ANSWER_MS);
+    const answered = call().then(
+      (answer) => {
+        this.#isAnswering = true;
+        return answer;
+      },
+      () => otherwise,
+    );
+    return Promise.race([answered.finally(() => clearTimeout(timer)), silence.promise]);
   }
 
   /** Lets it end; it is killed where it does not. */
