@@ -25,6 +25,8 @@ export async function startWorkers(
     async [Symbol.asyncDispose]() {
       const workers = childrenOf(server.pid);
       await server[Symbol.asyncDispose]();
+      // One that is stopped does not notice.
+      for (const pid of workers) if (isRunning(pid)) process.kill(pid, "SIGKILL");
       await until(() => !workers.some(isRunning));
       directory[Symbol.dispose]();
     },
@@ -81,20 +83,18 @@ export function servedBy(
   );
 }
 
-/** A request that this worker gets: it is tried until the kernel deals it to this one. */
-export async function sendTo(
+/**
+ * A connection that this worker has accepted: it is tried until the kernel deals one to it. The first
+ * letter of the request has been sent: the kernel hands over nobody who has sent nothing.
+ */
+export async function connectTo(
   server: WorkersServer,
   pid: number,
-  request: string,
+  first: "G" | "P",
 ): Promise<RawPeer> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-    // The kernel hands over nobody who has sent nothing.
-    const peer = await RawPeer.send(server.port, request.slice(0, 1));
-    const dealtTo = await firstServer(peer, server.workers());
-    if (dealtTo === pid) {
-      peer.socket.write(request.slice(1));
-      return peer;
-    }
+    const peer = await RawPeer.send(server.port, first);
+    if ((await firstServer(peer, server.workers())) === pid) return peer;
     // By a reset, which leaves nothing behind: thousands in TIME_WAIT slow all of this down.
     peer.socket.resetAndDestroy();
   }
@@ -108,8 +108,8 @@ export async function subscribeTo(
   target = "/events",
   headers = "",
 ): Promise<RawPeer> {
-  const request = `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`;
-  const peer = await sendTo(server, pid, request);
+  const peer = await connectTo(server, pid, "G");
+  peer.socket.write(`ET ${target} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`);
   await peer.answered();
   return peer;
 }
@@ -120,13 +120,30 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Asks this worker; a body is posted as JSON. */
+interface Question {
+  readonly headers?: Settings;
+  /** Posted as JSON. */
+  readonly body?: unknown;
+}
+
+/** Asks this worker. */
 export async function askWorker(
   server: WorkersServer,
   pid: number,
   target: string,
-  { headers = {}, body }: { headers?: Settings; body?: unknown } = {},
+  question: Question = {},
 ): Promise<Answer> {
+  const ask = await prepareQuestion(server, pid, target, question);
+  return ask();
+}
+
+/** The same in two steps: once it is connected, nothing but the worker's answer takes time. */
+export async function prepareQuestion(
+  server: WorkersServer,
+  pid: number,
+  target: string,
+  { headers = {}, body }: Question = {},
+): Promise<() => Promise<Answer>> {
   const text = body === undefined ? "" : JSON.stringify(body);
   const all: Settings = {
     Host: "localhost",
@@ -139,10 +156,13 @@ export async function askWorker(
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   const method = body === undefined ? "GET" : "POST";
-  const request = `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${text}`;
-  await using peer = await sendTo(server, pid, request);
-  await peer.stream.ended();
-  return { status: peer.status, text: peer.body };
+  const peer = await connectTo(server, pid, body === undefined ? "G" : "P");
+  return async () => {
+    await using asked = peer;
+    asked.socket.write(`${method.slice(1)} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${text}`);
+    await asked.stream.ended();
+    return { status: asked.status, text: asked.body };
+  };
 }
 
 /** Whether somebody accepts connections there. */
