@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import type { StoredEntry } from "./stored-entry.ts";
+import { KINDS, type StoredEntry } from "./stored-entry.ts";
 import { TopicStates } from "./topic-state.ts";
 
 /** Entries between two checkpoint rows: what a look-up of a position reads at most. */
@@ -45,6 +45,7 @@ export class Checkpoints {
   /** The block after the last checkpoint: latest timestamp by `topic~tag~partition`. */
   #block = new Map<string, number>();
   #blockFrom = 0;
+  #lastKey: { topic: string; tag: string; partition: number; key: string } | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -56,13 +57,25 @@ export class Checkpoints {
    */
   note(entry: StoredEntry, state: TopicStates, bytes: number, isDue: boolean): void {
     if (entry.timestampMs >= 0) {
-      const key = `${entry.topic}~${entry.tag}~${entry.partition}`;
-      this.#block.set(key, Math.max(this.#block.get(key) ?? -1, entry.timestampMs));
+      const key = this.#keyOf(entry);
+      const latest = this.#block.get(key);
+      if (latest === undefined || latest < entry.timestampMs) {
+        this.#block.set(key, entry.timestampMs);
+      }
     }
     if (!isDue && entry.seq - this.#blockFrom < INTERVAL) return;
     this.#insert(entry.seq, state, bytes, this.#block);
     this.#block = new Map();
     this.#blockFrom = entry.seq;
+  }
+
+  /** Entries come in runs of one partition: a text for each would cost as much as all the rest here. */
+  #keyOf({ topic, tag, partition }: StoredEntry): string {
+    const last = this.#lastKey;
+    if (last?.partition === partition && last.topic === topic && last.tag === tag) return last.key;
+    const key = `${topic}~${tag}~${partition}`;
+    this.#lastKey = { topic, tag, partition, key };
+    return key;
   }
 
   #insert(seq: number, state: TopicStates, bytes: number, block: Map<string, number>): void {
@@ -96,7 +109,11 @@ export class Checkpoints {
   stateAt(seq: number): TopicStates {
     const checkpoint = this.#lastBefore(seq);
     const state = TopicStates.fromJSON(checkpoint.state);
-    for (const row of this.#rows(checkpoint.seq, seq)) {
+    const newest = this.#newestRows(checkpoint.seq, seq);
+    const rows = newest.some(({ kind }) => kind === KINDS.topic)
+      ? this.#rows(checkpoint.seq, seq)
+      : newest;
+    for (const row of rows) {
       const offsets = row.offsets === null ? undefined : row.offsets.split(".").map(Number);
       state.advance({ ...row, offsets });
     }
@@ -161,6 +178,23 @@ export class Checkpoints {
       .get(seq);
     if (!row) throw new Error(`The log holds no checkpoint at or before seq ${seq}`);
     return row;
+  }
+
+  /**
+   * Of each partition the newest entry only: an entry says where its partition stands, whatever came
+   * before it. Not so where topics begin in between, whose entries are of no partition.
+   */
+  #newestRows(after: number, upTo: number): (FoldRow & { kind: number })[] {
+    return this.#db
+      .query<FoldRow & { kind: number }, [number, number]>(
+        // The unary plus keeps it off the index of positions, which holds the whole log. Of a group
+        // the other columns are those of the row with the maximum [sqlite.org/lang_select.html#bareagg].
+        `SELECT t.name AS topic, t.tag AS tag, e.partition, e.offset, e.ts, e.kind, NULL AS offsets
+         FROM (SELECT topic, partition, offset, ts, kind, max(seq) FROM entries
+               WHERE seq > ? AND seq <= ? GROUP BY +topic, +partition) e
+         JOIN topics t ON t.id = e.topic`,
+      )
+      .all(after, upTo);
   }
 
   #rows(after: number, upTo: number): FoldRow[] {

@@ -1,4 +1,4 @@
-import type { Database } from "bun:sqlite";
+import type { Database, Statement } from "bun:sqlite";
 import { markTextOf, parseMark } from "./idempotency.ts";
 import {
   type EntryRow,
@@ -33,6 +33,9 @@ export interface MarkedPlace extends Incarnation {
 export class EntryTable {
   readonly #db: Database;
   readonly #topicIds = new Map<string, number>();
+  /** The one that was asked for last: entries come in runs of one topic. */
+  #lastId: (Incarnation & { readonly id: number }) | undefined;
+  #insert: Statement | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -42,6 +45,7 @@ export class EntryTable {
   /** After a rollback: a topic that the failed transaction made has no row now. */
   reload(): void {
     this.#topicIds.clear();
+    this.#lastId = undefined;
     const topics = this.#db
       .query<{ id: number; name: string; tag: string }, []>("SELECT id, name, tag FROM topics")
       .all();
@@ -54,19 +58,26 @@ export class EntryTable {
       this.#db.query("INSERT INTO topics (name, tag) VALUES (?, ?)").run(entry.topic, entry.tag);
       id = this.#idOf(entry);
     }
-    this.#db
-      .query("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .run(
-        entry.seq,
-        KINDS[entry.kind],
-        id,
-        entry.partition,
-        entry.offset,
-        entry.arrivedMs,
-        storedBytes(entry),
-        ...toColumns(entry),
-        markTextOf(entry.headers) ?? null,
-      );
+    // Not asked of the connection's cache by its text: this is the path of every record.
+    this.#insert ??= this.#db.query(
+      "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    const [timestampMs, timestampType, key, value, headers] = toColumns(entry);
+    this.#insert.run(
+      entry.seq,
+      KINDS[entry.kind],
+      id,
+      entry.partition,
+      entry.offset,
+      entry.arrivedMs,
+      storedBytes(entry),
+      timestampMs,
+      timestampType,
+      key,
+      value,
+      headers,
+      markTextOf(entry.headers) ?? null,
+    );
   }
 
   /** Some of the entries after (or, newest first, before) `seq`, none beyond `upTo`: `limit` at most, and about `MAX_PAGE_BYTES`. */
@@ -227,13 +238,17 @@ export class EntryTable {
 
   /** -1 where there is none. Another process may have made it: then it is not remembered yet. */
   #idOf({ topic, tag }: Incarnation): number {
+    const last = this.#lastId;
+    if (last?.topic === topic && last.tag === tag) return last.id;
     const key = `${topic}~${tag}`;
-    let id = this.#topicIds.get(key);
-    if (id !== undefined) return id;
-    id = this.#db
-      .query<{ id: number }, [string, string]>("SELECT id FROM topics WHERE name = ? AND tag = ?")
-      .get(topic, tag)?.id;
-    if (id !== undefined) this.#topicIds.set(key, id);
-    return id ?? -1;
+    const id =
+      this.#topicIds.get(key) ??
+      this.#db
+        .query<{ id: number }, [string, string]>("SELECT id FROM topics WHERE name = ? AND tag = ?")
+        .get(topic, tag)?.id;
+    if (id === undefined) return -1;
+    this.#topicIds.set(key, id);
+    this.#lastId = { topic, tag, id };
+    return id;
   }
 }

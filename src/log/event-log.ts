@@ -10,7 +10,7 @@ import { LogView } from "./log-view.ts";
 import { ReadableLog } from "./readable-log.ts";
 import { placeEntry, type StoredEntry, storedBytes } from "./stored-entry.ts";
 import { TAIL_BYTES } from "./tail.ts";
-import { TopicStates } from "./topic-state.ts";
+import type { TopicStates } from "./topic-state.ts";
 
 export interface EventLogOptions {
   /** A file, or `:memory:`. */
@@ -93,7 +93,7 @@ export class EventLog extends ReadableLog {
    * @throws HeadgateError `log-full` or `log-unwritable`; then nothing of it is stored.
    */
   append(entries: readonly LogEntry[]): void {
-    const head = new TopicStates(this.#view.head.snapshot());
+    const head = this.#view.head.clone();
     const stored: StoredEntry[] = [];
     const arrivedMs = Math.max(this.#now(), this.#lastArrivedMs);
     let bytes = this.#bytes;

@@ -8,7 +8,6 @@ import { hasReached, type Position } from "./position.ts";
 import { ReadableLog } from "./readable-log.ts";
 import type { StoredEntry } from "./stored-entry.ts";
 import { TAIL_BYTES } from "./tail.ts";
-import { TopicStates } from "./topic-state.ts";
 
 export interface FollowedLogOptions {
   /** The file of a log that another process has open. */
@@ -178,7 +177,7 @@ export class FollowedLog extends ReadableLog {
   }
 
   #take(entries: readonly StoredEntry[]): void {
-    const state = new TopicStates(this.#view.head.snapshot());
+    const state = this.#view.head.clone();
     let isCut = false;
     for (const entry of entries) {
       const next = state.get(entry.topic)?.offsets[entry.partition] ?? 0;

@@ -11,6 +11,11 @@ export class TopicStates {
     );
   }
 
+  /** A copy that moves on by itself. */
+  clone(): TopicStates {
+    return new TopicStates(this.#topics);
+  }
+
   get(topic: string): TopicPosition | undefined {
     return this.#topics.get(topic);
   }
