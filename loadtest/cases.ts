@@ -27,7 +27,7 @@ async function main(): Promise<void> {
       // With 20,000 open files a server keeps 256 for itself.
       targeted: ranges.subscribers(19_000),
       largeSubscribers: ranges.subscribers(500),
-      largeBytes: ranges.bytes(65_536),
+      largeBytes: ranges.bytes(100_000),
       largeRate: ranges.rate(5),
       rate: ranges.rate(1_000),
       slowRate: ranges.rate(20),

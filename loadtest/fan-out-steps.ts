@@ -35,7 +35,7 @@ export async function cases(): Promise<StepResult> {
     group: 5,
     targeted: 2_000,
     largeSubscribers: 200,
-    largeBytes: 65_536,
+    largeBytes: 100_000,
     largeRate: 5,
     rate: 500,
     slowRate: 20,

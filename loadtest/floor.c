@@ -17,7 +17,7 @@
 
 // A turn that was late must not make one write of any size: the rest comes in the next turn.
 #define MAX_BATCH (4 << 20)
-#define MAX_PAYLOAD 65536
+#define MAX_PAYLOAD 262144
 #define MAX_ID 4096
 
 static const char HEAD[] =

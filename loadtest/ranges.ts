@@ -15,7 +15,7 @@ export function rate(absent: number): NumberOption {
 
 /** Padding of each event. */
 export function bytes(absent: number): NumberOption {
-  return { absent, least: 0, most: 65_536 };
+  return { absent, least: 0, most: 200_000 };
 }
 
 /** Length of one part of a measurement. */
