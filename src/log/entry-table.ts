@@ -198,13 +198,37 @@ export class EntryTable {
     return cut?.bytes ?? 0;
   }
 
-  /** The oldest entries after `seq`: what retention looks at. */
-  oldest(seq: number, limit: number): { seq: number; arrived: number; size: number }[] {
-    return this.#db
+  /**
+   * The oldest entries after `seq`, `limit` at most: those that arrived before a time, and as many
+   * as it takes to let go of so many bytes. undefined where that is none.
+   */
+  oldest(
+    seq: number,
+    { arrivedBeforeMs, excessBytes }: { arrivedBeforeMs: number; excessBytes: number },
+    limit: number,
+  ): { seq: number; bytes: number; count: number } | undefined {
+    const all = this.#db
+      .query<{ seq: number; bytes: number; count: number; arrived: number }, [number, number]>(
+        `SELECT max(seq) AS seq, total(size) AS bytes, count(*) AS count, max(arrived) AS arrived
+         FROM (SELECT seq, size, arrived FROM entries WHERE seq > ? ORDER BY seq LIMIT ?)`,
+      )
+      .get(seq, limit);
+    if (!all?.count) return undefined;
+    // Most often all of them are: then it need not be asked of each.
+    if (all.arrived < arrivedBeforeMs || all.bytes <= excessBytes) return all;
+    const found = { seq, bytes: 0, count: 0 };
+    const rows = this.#db
       .query<{ seq: number; arrived: number; size: number }, [number, number]>(
         "SELECT seq, arrived, size FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
       )
       .all(seq, limit);
+    for (const row of rows) {
+      if (row.arrived >= arrivedBeforeMs && found.bytes >= excessBytes) break;
+      found.seq = row.seq;
+      found.bytes += row.size;
+      found.count += 1;
+    }
+    return found.count > 0 ? found : undefined;
   }
 
   removeUpTo(seq: number): void {

@@ -139,16 +139,12 @@ export class EventLog extends ReadableLog {
     { arrivedBeforeMs, maxBytes }: { arrivedBeforeMs: number; maxBytes: number },
     limit: number,
   ): number {
-    const excess = this.heldBytes - maxBytes;
-    let { seq, bytes } = this.#view.base;
-    let removed = 0;
-    for (const entry of this.#table.oldest(seq, limit)) {
-      if (entry.arrived >= arrivedBeforeMs && bytes - this.#view.base.bytes >= excess) break;
-      bytes += entry.size;
-      seq = entry.seq;
-      removed += 1;
-    }
-    if (removed === 0) return 0;
+    const { base } = this.#view;
+    const excessBytes = this.heldBytes - maxBytes;
+    const oldest = this.#table.oldest(base.seq, { arrivedBeforeMs, excessBytes }, limit);
+    if (!oldest) return 0;
+    const { seq } = oldest;
+    const bytes = base.bytes + oldest.bytes;
     try {
       this.#db.run("BEGIN IMMEDIATE");
       const baseState = this.#checkpoints.rebase({ seq, bytes });
@@ -164,7 +160,7 @@ export class EventLog extends ReadableLog {
       throw logFault(error, this.#path);
     }
     this.events.emit("trimmed");
-    return removed;
+    return oldest.count;
   }
 
   override [Symbol.dispose](): void {
