@@ -60,7 +60,7 @@ test("a followed log reads each entry once and in order from a process that is k
 }, 60_000);
 
 async function startWriter(path: string) {
-  const script = join(import.meta.dir, "../../test/support/log-writer.ts");
+  const script = new URL("../../test/support/log-writer.ts", import.meta.url).pathname;
   const writer = Bun.spawn([process.execPath, script, path, String(4 << 20)], {
     stdout: "pipe",
     stderr: "inherit",
