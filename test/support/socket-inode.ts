@@ -8,6 +8,7 @@ const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST = 1;
 const IPPROTO_TCP = 6;
+const TCP_LISTEN = 10;
 const INET_DIAG_NOCOOKIE = 0xff_ff_ff_ff;
 const LOOPBACK = 0x7f_00_00_01;
 
@@ -38,7 +39,9 @@ export function socketInode(localPort: number, remotePort: number): number {
   request.setUint32(44, LOOPBACK);
   for (const at of [64, 68]) request.setUint32(at, INET_DIAG_NOCOOKIE, isLittle);
   const answer = new DataView(ask(request.buffer));
-  const isFound = answer.getUint16(4, isLittle) === SOCK_DIAG_BY_FAMILY;
+  // Where the connection is gone, the kernel finds who listens there.
+  const isFound =
+    answer.getUint16(4, isLittle) === SOCK_DIAG_BY_FAMILY && answer.getUint8(17) !== TCP_LISTEN;
   return isFound ? answer.getUint32(INODE_AT, isLittle) : 0;
 }
 

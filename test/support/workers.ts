@@ -18,7 +18,18 @@ export async function startWorkers(
 ): Promise<WorkersServer> {
   const directory = temporaryDirectory();
   const all = { WORKERS: "2", DATA_DIR: directory.path, ...settings };
-  const server = await startServer(all, prefix);
+  const server = withWorkers(await startServer(all, prefix));
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** A server that has been started with several. */
+export function withWorkers(server: ServerProcess): WorkersServer {
   return {
     ...server,
     workers: () => childrenOf(server.pid),
@@ -28,7 +39,6 @@ export async function startWorkers(
       // One that is stopped does not notice.
       for (const pid of workers) if (isRunning(pid)) process.kill(pid, "SIGKILL");
       await until(() => !workers.some(isRunning));
-      directory[Symbol.dispose]();
     },
   };
 }
@@ -92,7 +102,8 @@ export async function connectTo(
   pid: number,
   first: "G" | "P",
 ): Promise<RawPeer> {
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+  const endMs = performance.now() + CONNECT_MS;
+  while (performance.now() < endMs) {
     const peer = await RawPeer.send(server.port, first);
     if ((await firstServer(peer, server.workers())) === pid) return peer;
     // By a reset, which leaves nothing behind: thousands in TIME_WAIT slow all of this down.
@@ -174,8 +185,8 @@ export function isListening(port: number): Promise<boolean> {
   return promise.finally(() => socket.destroy());
 }
 
-/** One of two is missed so often once in a million million times. */
-const MAX_ATTEMPTS = 40;
+/** One that has just been started does not listen yet. */
+const CONNECT_MS = 10_000;
 
 /** How long a worker may take to accept a connection; one that is stopped never does. */
 const ACCEPT_MS = 300;
