@@ -52,7 +52,9 @@ export interface KafkaLatency {
 
 /** A measured window, and what the server's own metrics say of it. */
 interface Delay extends PublishedMeasurement {
-  /** From the record's timestamp, of whole milliseconds, to the write to the last subscriber: median. */
+  /** From the record's timestamp, of whole milliseconds, to the log: median, from the server's histogram. */
+  readonly appendedUs: number;
+  /** The same to the write to the last subscriber. */
   readonly writtenUs: number;
 }
 
@@ -64,6 +66,10 @@ export interface DelayParts {
   readonly acknowledgedUs: number;
   /** Beyond that, to a lone subscriber: fetching, storing, a turn with one write, the socket, the client. */
   readonly deliveredUs: number;
+  /** Of that, until it is in the server's log. */
+  readonly appendedUs: number;
+  /** Of that, from the log to the write. */
+  readonly turnAloneUs: number;
   /** Of that, from the write to the client. */
   readonly socketUs: number;
   /** How much longer it takes among all subscribers: the turns of the event loop. */
@@ -82,6 +88,7 @@ export async function measureKafkaLatency(
   return { parts: partsOf(lone, crowd), lone, crowd };
 }
 
+const APPENDED = "headgate_append_latency_seconds";
 const DELIVERY = "headgate_delivery_latency_seconds";
 
 async function measureDelay(settings: KafkaLatencySettings, kafka: KafkaCluster): Promise<Delay> {
@@ -94,14 +101,21 @@ async function measureDelay(settings: KafkaLatencySettings, kafka: KafkaCluster)
     DATA_DIR: ":memory:",
   });
   const words = { kafka: kafka.brokers[0] ?? "", topic, rate, bytes, paceMs, partitions };
+  let appendedBefore: HistogramCounts = [];
   let before: HistogramCounts = [];
   const measurement = await measurePublished(server, subscriberOptions(settings), words, {
     beforehand: async () => {
+      appendedBefore = await readHistogram(server, APPENDED);
       before = await readHistogram(server, DELIVERY);
     },
   });
+  const appended = await readHistogram(server, APPENDED);
   const after = await readHistogram(server, DELIVERY);
-  return { ...measurement, writtenUs: quantileBetween(before, after, 0.5) * 1e6 };
+  return {
+    ...measurement,
+    appendedUs: quantileBetween(appendedBefore, appended, 0.5) * 1e6,
+    writtenUs: quantileBetween(before, after, 0.5) * 1e6,
+  };
 }
 
 function partsOf(lone: Delay, crowd: Delay): DelayParts {
@@ -113,6 +127,9 @@ function partsOf(lone: Delay, crowd: Delay): DelayParts {
     waitedUs,
     acknowledgedUs,
     deliveredUs: aloneUs - waitedUs - acknowledgedUs,
+    // Timestamps are the producer's, made as it sends.
+    appendedUs: lone.appendedUs - acknowledgedUs,
+    turnAloneUs: lone.writtenUs - lone.appendedUs,
     socketUs: aloneUs - waitedUs - lone.writtenUs,
     turnsUs: crowd.subscribers.latencyUs.p50 - aloneUs,
     // Each turn writes once to each subscriber.
@@ -147,7 +164,9 @@ function print({ parts, lone, crowd }: KafkaLatency): void {
     ["the publisher's own lateness", formatUs(parts.waitedUs)],
     ["producer → Kafka → producer", formatUs(parts.acknowledgedUs)],
     ["fetched, stored, written to one, read by it", formatUs(parts.deliveredUs)],
-    ["  of that from the write to the client", formatUs(parts.socketUs)],
+    ["  of that until it is in the log", formatUs(parts.appendedUs)],
+    ["  from the log to the write", formatUs(parts.turnAloneUs)],
+    ["  from the write to the client", formatUs(parts.socketUs)],
     [`longer among ${crowd.subscribers.ok}`, formatUs(parts.turnsUs)],
     ["  CPU of one turn of writes", formatUs(parts.turnUs)],
   ]);

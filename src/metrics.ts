@@ -25,6 +25,8 @@ export interface Metrics {
   readonly bytesSent: Counter;
   /** Seconds from a live record's timestamp to when the last of its subscribers was written to. */
   readonly deliveryLatency: Histogram;
+  /** Seconds from a record's timestamp to when it had been read from Kafka into the log. */
+  readonly appendLatency: Histogram;
   /** Records that came into the log. */
   readonly recordsAppended: Counter;
   /** Records that became `skipped` events, by reason. */
@@ -147,6 +149,12 @@ export function createMetrics(): Metrics {
     deliveryLatency: new Histogram({
       name: "headgate_delivery_latency_seconds",
       help: "From a record's timestamp to the write to the last of its live subscribers; a sample",
+      registers,
+      buckets: DELIVERY_BUCKETS,
+    }),
+    appendLatency: new Histogram({
+      name: "headgate_append_latency_seconds",
+      help: "From a record's timestamp to when it had been read from Kafka into the log; a sample",
       registers,
       buckets: DELIVERY_BUCKETS,
     }),

@@ -7,6 +7,9 @@ import type { Metrics } from "../metrics.ts";
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 1_000;
 
+/** Beyond it lies no delay, but a start that reads what came long before. */
+const LONGEST_LATENCY_MS = 60_000;
+
 interface AppenderOptions {
   readonly log: EventLog;
   readonly logger: Logger;
@@ -69,12 +72,23 @@ export class FeedAppender {
       return false;
     }
     let records = 0;
+    let newestMs = -1;
     for (const entry of entries) {
-      if (entry.kind === "record" || entry.kind === "skipped") records += 1;
+      if (entry.kind === "record" || entry.kind === "skipped") {
+        records += 1;
+        newestMs = entry.timestampMs;
+      }
       if (entry.kind === "skipped") this.#metrics.recordsSkipped.inc({ reason: entry.reason });
       if (entry.kind === "gap") this.#metrics.gaps.inc();
     }
     if (records > 0) this.#metrics.recordsAppended.inc(records);
+    // Of each batch the newest: a sample, so that it costs nothing.
+    if (newestMs >= 0) {
+      const latencyMs = Date.now() - newestMs;
+      if (latencyMs < LONGEST_LATENCY_MS) {
+        this.#metrics.appendLatency.observe(Math.max(0, latencyMs) / 1_000);
+      }
+    }
     return true;
   }
 }
