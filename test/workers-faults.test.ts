@@ -262,7 +262,7 @@ describe.skipIf(isQuick)("processes that end, stand still or are told to stop", 
     const [killed, other] = twoOf(server);
     const peers = await Promise.all(upTo(0, 30).map(() => subscribeTo(server, other)));
     process.kill(killed, "SIGKILL");
-    await until(() => !isRunning(killed));
+    await until(() => server.stdout().split("worker has ended").length === 4);
     server.kill("SIGTERM");
     let isStopped = false;
     void server.exited.then(() => (isStopped = true));

@@ -30,15 +30,22 @@ export async function startWorkers(
 
 /** A server that has been started with several. */
 export function withWorkers(server: ServerProcess): WorkersServer {
+  /** Those of a process that has been killed are nobody's children any more. */
+  const seen = new Set<number>();
+  const workers = (): number[] => {
+    const running = childrenOf(server.pid);
+    for (const pid of running) seen.add(pid);
+    return running;
+  };
   return {
     ...server,
-    workers: () => childrenOf(server.pid),
+    workers,
     async [Symbol.asyncDispose]() {
-      const workers = childrenOf(server.pid);
+      workers();
       await server[Symbol.asyncDispose]();
-      // One that is stopped does not notice.
-      for (const pid of workers) if (isRunning(pid)) process.kill(pid, "SIGKILL");
-      await until(() => !workers.some(isRunning));
+      // One that is stopped does not notice that it is alone.
+      for (const pid of seen) if (isWorker(pid)) process.kill(pid, "SIGKILL");
+      await until(() => ![...seen].some(isWorker));
     },
   };
 }
@@ -183,6 +190,16 @@ export function isListening(port: number): Promise<boolean> {
   socket.once("connect", () => resolve(true));
   socket.once("error", () => resolve(false));
   return promise.finally(() => socket.destroy());
+}
+
+/** Whether this is a worker of ours still, and no other process that has got its number. */
+function isWorker(pid: number): boolean {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return isRunning(pid) && command.includes("serving/worker.ts");
+  } catch {
+    return false;
+  }
 }
 
 /** One that has just been started does not listen yet. */
