@@ -104,7 +104,7 @@ export function servedBy(
  * A connection that this worker has accepted: it is tried until the kernel deals one to it. The first
  * letter of the request has been sent: the kernel hands over nobody who has sent nothing.
  */
-export async function connectTo(
+async function connectTo(
   server: WorkersServer,
   pid: number,
   first: "G" | "P",
