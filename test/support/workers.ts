@@ -104,11 +104,7 @@ export function servedBy(
  * A connection that this worker has accepted: it is tried until the kernel deals one to it. The first
  * letter of the request has been sent: the kernel hands over nobody who has sent nothing.
  */
-async function connectTo(
-  server: WorkersServer,
-  pid: number,
-  first: "G" | "P",
-): Promise<RawPeer> {
+async function connectTo(server: WorkersServer, pid: number, first: "G" | "P"): Promise<RawPeer> {
   const endMs = performance.now() + CONNECT_MS;
   while (performance.now() < endMs) {
     const peer = await RawPeer.send(server.port, first);
