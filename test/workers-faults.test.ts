@@ -161,6 +161,23 @@ describe.skipIf(isQuick)("processes that end, stand still or are told to stop", 
     expect(peer.stream.events.at(-1)?.event).toBe("close");
   });
 
+  test.concurrent("G4 a worker that hangs for good is replaced, and its clients come back to others", async () => {
+    await using server = await startWorkers();
+    const [hung, other] = twoOf(server);
+    await using held = await subscribeTo(server, hung);
+    await held.stream.first("live");
+    process.kill(hung, "SIGSTOP");
+    await until(() => !server.workers().includes(hung) && server.workers().length === 2, {
+      deadlineMs: 25_000,
+    });
+    await held.stream.ended();
+    const fresh = server.workers().find((pid) => pid !== other) ?? 0;
+    await until(async () => {
+      const answer = await askWorker(server, fresh, "/readyz").catch(() => undefined);
+      return answer?.status === 200;
+    });
+  });
+
   test.concurrent("a signal to a worker alone does nothing: signals are the feeding process's", async () => {
     await using server = await startWorkers();
     const workers = twoOf(server);

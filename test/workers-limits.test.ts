@@ -104,5 +104,11 @@ test.concurrent.skipIf(isQuick)(
     await using late = await subscribeTo(guarded, other, "/events", line);
     expect(late.status).toBe(401);
     expect(await statusOn(other, bearer(ALL))).toBe(200);
+    // Nor by one that has not been there.
+    process.kill(one, "SIGKILL");
+    await until(() => guarded.workers().some((pid) => pid !== one && pid !== other));
+    const fresh = guarded.workers().find((pid) => pid !== one && pid !== other) ?? 0;
+    await until(async () => (await statusOn(fresh, bearer(ALL)).catch(() => 0)) === 200);
+    expect(await statusOn(fresh, short)).toBe(401);
   },
 );

@@ -10,6 +10,7 @@ import { TestSubscriber } from "./support/subscriber.ts";
 import {
   askWorker,
   cutAll,
+  prepareQuestion,
   servedBy,
   startWorkers,
   subscribeTo,
@@ -21,7 +22,7 @@ import {
 setDefaultTimeout(30_000);
 
 /** A topic for each test, so that no test sees another one's events. */
-const TOPICS = ["same", "replay", "whom", "figures", "keys"];
+const TOPICS = ["same", "replay", "whom", "figures", "keys", "own"];
 
 const HEARTBEAT_MS = 200;
 const UPDATE_MS = 200;
@@ -294,3 +295,13 @@ function residentBytes(pid: number): number {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kib) * 1024;
 }
+
+test("whoever has been told that its publish is stored finds it, whichever worker is asked", async () => {
+  for (let i = 0; i < 40; i += 1) {
+    const asked = workers[i % 2] ?? 0;
+    const look = await prepareQuestion(server, asked, "/events/recent?topics=own&limit=1");
+    await publishAll(server.url, { topic: "own", data: i });
+    const { events } = JSON.parse((await look()).text) as { events: { payload: unknown }[] };
+    expect(events[0]?.payload).toBe(i);
+  }
+});

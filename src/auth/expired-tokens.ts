@@ -38,6 +38,11 @@ export class ExpiredTokens {
     this.#untilMs.set(fingerprint, untilMs);
   }
 
+  /** For a process that begins: what it has missed. */
+  all(): ExpiredToken[] {
+    return [...this.#untilMs].map(([fingerprint, untilMs]) => ({ fingerprint, untilMs }));
+  }
+
   has(fingerprint: string): boolean {
     return this.#untilMs.has(fingerprint);
   }

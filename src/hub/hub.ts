@@ -239,6 +239,7 @@ export class Hub implements Disposable {
   async explain(request: StartRequest, reader: Reader, isGone: AbortSignal): Promise<Explanation> {
     const source = this.#source;
     if (!source) throw notReady();
+    source.refresh?.();
     const signal = AbortSignal.any([isGone, AbortSignal.timeout(EXPLAIN_MS)]);
     return explainStart(request, reader, { source, turns: this.#turns, signal }).catch(
       (error: unknown) => {

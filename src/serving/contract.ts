@@ -39,6 +39,8 @@ export interface WorkerOffers {
     readonly environment: Readonly<Record<string, string | undefined>>;
     readonly worker: number;
     readonly port: number;
+    /** Tokens that have ended streams before. */
+    readonly expired: readonly ExpiredToken[];
   }): Promise<{ readonly url: string; readonly port: number }>;
   /** The log is there. */
   attach(source: { readonly path: string; readonly aheadConfirmMs: number }): void;

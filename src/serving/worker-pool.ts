@@ -1,3 +1,4 @@
+import { ExpiredTokens } from "../auth/expired-tokens.ts";
 import type { Backend } from "../http/context.ts";
 import type { Activities, Connections } from "../hub/connections.ts";
 import { FairTurns } from "../hub/fair-turns.ts";
@@ -34,6 +35,9 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5000;
 const STEADY_MS = 10_000;
 
+/** A worker that has been silent for so long hangs: its clients are better off elsewhere. */
+const HANG_MS = 10_000;
+
 /**
  * Serves from several processes that share a port (SO_REUSEPORT: the kernel deals connections out
  * to them). This process feeds them: it writes the log, which they read, and answers what must be
@@ -48,6 +52,8 @@ export class WorkerPool implements Front {
   /** Those that have been told where the log is. */
   readonly #attached = new WeakSet<WorkerProcess>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** For workers that are started later. */
+  readonly #expired = new ExpiredTokens();
   /** What those counted that have ended. */
   #counted: MetricsJson = [];
   #source: OpenedSource | undefined;
@@ -77,6 +83,7 @@ export class WorkerPool implements Front {
     this.#port = picked;
     await Promise.all(Array.from({ length: workers - 1 }, (_, i) => this.#start(i + 2)));
     this.#timers.add(setInterval(() => this.#tellState(), STATE_MS));
+    this.#timers.add(setInterval(() => this.#killHung(), STATE_MS));
     return url;
   }
 
@@ -168,7 +175,12 @@ export class WorkerPool implements Front {
     });
     this.#workers[place - 1] = worker;
     const { environment } = this.#options;
-    const started = { environment: { ...environment }, worker: place, port: this.#port };
+    const started = {
+      environment: { ...environment },
+      worker: place,
+      port: this.#port,
+      expired: this.#expired.all(),
+    };
     try {
       const at = await worker.start(started);
       hasStarted = true;
@@ -229,6 +241,7 @@ export class WorkerPool implements Front {
       },
       admit: async ({ sender, events }) => backend().rate.admit(sender, events, performance.now()),
       expired: (token) => {
+        this.#expired.learn(token, Date.now());
         for (const other of this.#running()) if (other !== worker) other.tell("expired", token);
       },
       kafkaStatus: () => backend().kafkaStatus(),
@@ -267,6 +280,14 @@ export class WorkerPool implements Front {
       this.#isTellingChange = false;
       for (const worker of this.#running()) worker.tell("changed", undefined);
     });
+  }
+
+  #killHung(): void {
+    for (const worker of this.#running()) {
+      if (worker.silentMs < HANG_MS) continue;
+      this.#logger.error({ worker: worker.worker, silentMs: worker.silentMs }, "worker hangs");
+      worker.kill();
+    }
   }
 
   #state(): FeederState {

@@ -24,7 +24,8 @@ export class WorkerProcess {
   readonly exited: Promise<unknown>;
   readonly #child: Bun.Subprocess;
   readonly #channel: Channel<WorkerOffers>;
-  #isAnswering = false;
+  /** Since when it has owed an answer for too long, or has been starting (monotonic, ms); undefined while it answers. */
+  #silentSinceMs: number | undefined = performance.now();
   #isGone = false;
 
   constructor({ worker, logger, offersTo, onEnded }: WorkerProcessOptions) {
@@ -59,12 +60,22 @@ export class WorkerProcess {
 
   tell: Channel<WorkerOffers>["tell"] = (name, argument) => this.#channel.tell(name, argument);
 
+  /** For how long it has been silent, in milliseconds; 0 while it answers. */
+  get silentMs(): number {
+    return this.#silentSinceMs === undefined ? 0 : performance.now() - this.#silentSinceMs;
+  }
+
+  /** Ends it at once, whatever it does. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   /** Has it serve. */
   start: (...how: Parameters<WorkerOffers["start"]>) => ReturnType<WorkerOffers["start"]> = async (
     how,
   ) => {
     const at = await this.call("start", how);
-    this.#isAnswering = true;
+    this.#silentSinceMs = undefined;
     return at;
   };
 
@@ -74,15 +85,15 @@ export class WorkerProcess {
    * ever more for one that is hung.
    */
   async ask<T>(call: () => Promise<T>, otherwise: T): Promise<T> {
-    if (!this.#isAnswering) return otherwise;
+    if (this.#silentSinceMs !== undefined) return otherwise;
     const silence = Promise.withResolvers<T>();
     const timer = setTimeout(() => {
-      this.#isAnswering = false;
+      this.#silentSinceMs = performance.now();
       silence.resolve(otherwise);
     }, ANSWER_MS);
     const answered = call().then(
       (answer) => {
-        this.#isAnswering = true;
+        this.#silentSinceMs = undefined;
         return answer;
       },
       () => otherwise,

@@ -23,7 +23,8 @@ const metrics = createMetrics();
 const expired = new ExpiredTokens();
 
 const offers: WorkerOffers = {
-  async start({ environment, worker, port }) {
+  async start({ environment, worker, port, expired: tokens }) {
+    for (const token of tokens) expired.learn(token, Date.now());
     const config = parseConfig(environment);
     logger = createLogger(config.server.logLevel).child({ worker });
     front = new LocalFront({ config, logger, metrics, sharedPort: port, expired });
@@ -38,7 +39,9 @@ const offers: WorkerOffers = {
       // What was there before is read at once: nobody is served yet.
     }
     const ends = (topics: readonly string[]) => feeder.call("ends", topics);
-    running().attach({ log, ends: { ends }, aheadConfirmMs });
+    // Who has been told that its publish is stored must find it, whichever worker is asked.
+    const refresh = (): unknown => log?.refresh();
+    running().attach({ log, ends: { ends }, aheadConfirmMs, refresh });
   },
   changed: () => readOn(),
   state: (now) => {

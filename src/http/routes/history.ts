@@ -80,8 +80,9 @@ export const lookUpRoute: Route = {
 
 const NUMBER = /^(?:0|[1-9]\d{0,15})$/;
 
-function sourceOf({ hub }: HttpContext): Source {
-  if (hub.source) return hub.source;
+function sourceOf({ hub: { source } }: HttpContext): Source {
+  source?.refresh?.();
+  if (source) return source;
   throw new HeadgateError("not-ready", "The server is not ready yet; /readyz says why");
 }
 
