@@ -99,7 +99,15 @@ async function readBody(request: Request, maxBodyBytes: number): Promise<Uint8Ar
       "too-large",
       `The body has more than ${maxBodyBytes} bytes (SSE_MAX_BODY_BYTES)`,
     );
-  if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge();
+  const { headers } = request;
+  const length = headers.get("content-length");
+  if (Number(length ?? 0) > maxBodyBytes) throw tooLarge();
+  if (length !== null && !headers.has("transfer-encoding")) {
+    // [RFC 9112 §6.2] There is no more of it than that. As a stream it would take twice the CPU.
+    const body = await request.bytes();
+    if (body.byteLength > maxBodyBytes) throw tooLarge();
+    return body;
+  }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of request.body ?? []) {

@@ -136,13 +136,13 @@ function answer(
     authorize(context, request, access, principal);
     return handler(context, { request, requestId, server, path, principal, address });
   };
+  let known: string | undefined;
+  // To ask Bun takes as long as to parse the request: once is enough.
+  const peer = (): string | undefined => (known ??= server.requestIP(request)?.address);
+  const { headers } = request;
   const address = (): string =>
-    clientAddress({
-      peer: server.requestIP(request)?.address,
-      headers: request.headers,
-      trusted: context.trustedProxies,
-    });
-  const principal = authenticate(context, request, server, access);
+    clientAddress({ peer: peer(), headers, trusted: context.trustedProxies });
+  const principal = authenticate(context, request, peer, access);
   return principal instanceof Promise ? principal.then(handle) : handle(principal);
 }
 
@@ -162,7 +162,7 @@ const ANYBODY: Principal = {
 function authenticate(
   { authenticator, bindHost, cors }: HttpContext,
   request: Request,
-  server: Bun.Server<undefined>,
+  peer: () => string | undefined,
   access: Access,
 ): Principal | Promise<Principal> {
   if (access === "open") return ANYBODY;
@@ -170,9 +170,7 @@ function authenticate(
   return authenticator.authenticate({
     headers,
     url,
-    isLocal: () =>
-      isLocal({ bindHost, peer: server.requestIP(request)?.address, headers }) &&
-      !isForeignPage(request, cors),
+    isLocal: () => isLocal({ bindHost, peer: peer(), headers }) && !isForeignPage(request, cors),
   });
 }
 
