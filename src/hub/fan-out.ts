@@ -1,11 +1,12 @@
 import type { ReadableLog } from "../log/readable-log.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
-import { type Encoding, encodeEvent, encodeId } from "../sse/encoding.ts";
-import { type Event, toEvent } from "../sse/event.ts";
+import { type Encoding, encodeId } from "../sse/encoding.ts";
+import type { Event } from "../sse/event.ts";
 import type { Group } from "./group.ts";
 import type { GroupIndex } from "./group-index.ts";
 import { MovingPosition } from "./moving-position.ts";
-import { fitsWrite, isEvent, isPersonal, type ReadingPoint } from "./page.ts";
+import { fitsWrite, isPersonal, type ReadingPoint } from "./page.ts";
+import type { PreparedEntries, PreparedEntry } from "./prepared-entries.ts";
 import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
 
@@ -14,6 +15,8 @@ export interface FanOutOptions {
   readonly lane: number;
   readonly log: ReadableLog;
   readonly index: GroupIndex;
+  /** Shared with the other lanes. */
+  readonly prepared: PreparedEntries;
   readonly groups: () => Iterable<Group>;
   /** Called when a live subscriber must read for itself from `point` on. */
   readonly onBehind: (subscriber: Subscriber, point: ReadingPoint) => void;
@@ -31,9 +34,9 @@ const TURN_ENTRIES = 500;
 /** One event on its way through a turn. */
 interface Delivery {
   readonly entry: StoredEntry;
+  readonly prepared: PreparedEntry;
   /** Groups with live members that get it. */
   readonly groups: readonly Group[];
-  readonly bodyFor: (view: View) => Uint8Array;
 }
 
 /**
@@ -55,13 +58,14 @@ export class FanOut {
 
   /** The last entry that live subscribers have been given. */
   get seq(): number {
+    if (this.#isIdle) return this.#options.log.headSeq;
     this.#skipTrimmed();
-    this.#skipUnheard();
     return this.#seq;
   }
 
   /** A subscriber stands where the live ones do. */
   add(subscriber: Subscriber): void {
+    if (this.#isIdle) this.#skipTo(this.#options.log.headSeq);
     this.#liveOf(subscriber.group).add(subscriber);
     this.#size += 1;
   }
@@ -87,12 +91,12 @@ export class FanOut {
     this.#skipTrimmed();
     const { log } = this.#options;
     const entries = log.after(this.#seq, TURN_ENTRIES);
-    const events = entries.map((entry) => (isEvent(entry) ? toEvent(entry) : undefined));
+    const events = entries.map((entry) => this.#options.prepared.of(entry).event);
     this.#leavePersonal(events);
     const views = new Map<string, View>();
     const written: number[] = [];
     for (const [i, entry] of entries.entries()) {
-      const delivery = this.#delivery(entry, events[i]);
+      const delivery = this.#delivery(entry);
       if (this.#deliver(delivery, views)) {
         if (events[i] && delivery.groups.length > 0) written.push(entry.timestampMs);
       } else {
@@ -115,12 +119,14 @@ export class FanOut {
     return group.live[this.#options.lane] ?? NOBODY;
   }
 
-  /** A lane without anybody has nothing to do. */
-  #skipUnheard(): void {
-    const { log } = this.#options;
-    if (this.#size > 0 || this.#isFirst || this.#seq === log.headSeq) return;
-    this.#seq = log.headSeq;
-    this.#position = new MovingPosition(log.positionAt(this.#seq));
+  /** A lane without anybody has nothing to do: it stands at the log's end, wherever that is. */
+  get #isIdle(): boolean {
+    return this.#size === 0 && !this.#isFirst;
+  }
+
+  #skipTo(seq: number): void {
+    this.#seq = seq;
+    this.#position = new MovingPosition(this.#options.log.positionAt(seq));
   }
 
   /** Retention passed even those who were caught up: they are told so one by one, as all who lag. */
@@ -128,8 +134,7 @@ export class FanOut {
     const { log, groups } = this.#options;
     if (this.#seq >= log.baseSeq) return;
     for (const group of groups()) this.#leave(group);
-    this.#seq = log.baseSeq;
-    this.#position = new MovingPosition(log.positionAt(this.#seq));
+    this.#skipTo(log.baseSeq);
   }
 
   /** Lets a group's live members read for themselves from here on. */
@@ -153,26 +158,21 @@ export class FanOut {
     }
   }
 
-  #delivery(entry: StoredEntry, event: Event | undefined): Delivery {
-    const { index } = this.#options;
+  #delivery(entry: StoredEntry): Delivery {
+    const { index, prepared: all } = this.#options;
+    const prepared = all.of(entry);
     const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
-    const all = event ? index.groupsFor(event) : reason ? index.groupsOfTopic(entry.topic) : [];
-    const groups = [...all].filter((group) => this.#liveOf(group).size > 0);
-    if (!event) return { entry, groups, bodyFor: () => NO_BYTES };
-    const bodies = new Map<Encoding, Uint8Array>();
-    const bodyFor = ({ encoding }: View): Uint8Array => {
-      let body = bodies.get(encoding);
-      if (!body) bodies.set(encoding, (body = encodeEvent(encoding, event)));
-      return body;
-    };
-    return { entry, groups, bodyFor };
+    const found = reason ? index.groupsOfTopic(entry.topic) : prepared.groups(index);
+    const groups: Group[] = [];
+    for (const group of found) if (this.#liveOf(group).size > 0) groups.push(group);
+    return { entry, prepared, groups };
   }
 
   /** Moves past an entry, and adds it to the views of its groups; false, and nothing changes, where it does not fit. */
-  #deliver({ entry, groups, bodyFor }: Delivery, views: Map<string, View>): boolean {
+  #deliver({ entry, prepared, groups }: Delivery, views: Map<string, View>): boolean {
     const byView = Map.groupBy(groups, (group) => viewOf(group, views));
     for (const view of byView.keys()) {
-      if (!fitsWrite(view.byteLength, bodyFor(view))) return false;
+      if (!fitsWrite(view.byteLength, prepared.body(view.encoding))) return false;
     }
     const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
     const requested =
@@ -190,7 +190,7 @@ export class FanOut {
         view.add([encodeReset(view.encoding, reset)], viewGroups, 0);
         for (const group of viewGroups) this.#options.onReset(reason, this.#liveOf(group).size);
       } else {
-        view.add([encodeId(view.encoding, position), bodyFor(view)], viewGroups, 1);
+        view.add([encodeId(view.encoding, position), prepared.body(view.encoding)], viewGroups, 1);
       }
     }
     return true;
@@ -222,7 +222,6 @@ export class FanOut {
   }
 }
 
-const NO_BYTES = new Uint8Array();
 const NOBODY = new Set<Subscriber>();
 
 function viewOf(group: Group, views: Map<string, View>): View {

@@ -13,12 +13,20 @@ export class GroupIndex {
   readonly #byChannel = new Places<Group>();
   readonly #byUser = new Places<Subscriber>();
   readonly #byClient = new Places<Subscriber>();
+  #version = 0;
+
+  /** Another one whenever groups have come or gone. */
+  get version(): number {
+    return this.#version;
+  }
 
   addGroup(group: Group): void {
+    this.#version += 1;
     for (const [places, name] of this.#placesOf(group)) places.add(name, group);
   }
 
   removeGroup(group: Group): void {
+    this.#version += 1;
     for (const [places, name] of this.#placesOf(group)) places.remove(name, group);
   }
 

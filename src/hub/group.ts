@@ -2,7 +2,7 @@ import type { Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** Parts of the live subscribers that take turns: see `lanes.ts`. */
-export const LANES = 4;
+export const LANES = 8;
 
 /** Subscribers with equal subscriptions: what one of them gets, all of them get, in the same bytes. */
 export class Group {

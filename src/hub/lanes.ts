@@ -1,6 +1,7 @@
 import type { ReadableLog } from "../log/readable-log.ts";
 import { FanOut, type FanOutOptions } from "./fan-out.ts";
 import { LANES } from "./group.ts";
+import { PreparedEntries } from "./prepared-entries.ts";
 import type { ReadingPoint } from "./page.ts";
 import type { Subscriber } from "./subscriber.ts";
 
@@ -49,12 +50,14 @@ export type TurnState = "sweeping" | "behind" | "done";
  */
 export class Lanes {
   readonly #log: ReadableLog;
+  readonly #prepared = new PreparedEntries();
   readonly #lanes: readonly FanOut[];
   #next = 0;
 
-  constructor(options: Omit<FanOutOptions, "lane">) {
+  constructor(options: Omit<FanOutOptions, "lane" | "prepared">) {
     this.#log = options.log;
-    this.#lanes = Array.from({ length: LANES }, (_, lane) => new FanOut({ ...options, lane }));
+    const shared = { ...options, prepared: this.#prepared };
+    this.#lanes = Array.from({ length: LANES }, (_, lane) => new FanOut({ ...shared, lane }));
   }
 
   /** A subscriber has caught up with its lane. */
@@ -92,6 +95,7 @@ export class Lanes {
         break;
       }
     }
+    this.#prepared.forgetUpTo(Math.min(...this.#lanes.map((lane) => lane.seq)));
     if (this.#next < LANES && this.#isBehind(this.#next)) return "sweeping";
     this.#next = 0;
     return this.#isBehind(0) ? "behind" : "done";
