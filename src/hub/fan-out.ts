@@ -1,6 +1,6 @@
 import type { ReadableLog } from "../log/readable-log.ts";
 import type { StoredEntry } from "../log/stored-entry.ts";
-import { type Encoding, encodeId } from "../sse/encoding.ts";
+import { idText } from "../sse/encoding.ts";
 import type { Event } from "../sse/event.ts";
 import type { Group } from "./group.ts";
 import type { GroupIndex } from "./group-index.ts";
@@ -9,6 +9,7 @@ import { fitsWrite, isPersonal, type ReadingPoint } from "./page.ts";
 import type { PreparedEntries, PreparedEntry } from "./prepared-entries.ts";
 import { encodeReset, type ResetReason, resetReasonOf } from "./reset.ts";
 import type { Subscriber } from "./subscriber.ts";
+import { View } from "./view.ts";
 
 export interface FanOutOptions {
   /** Whose live subscribers it serves. */
@@ -170,7 +171,7 @@ export class FanOut {
 
   /** Moves past an entry, and adds it to the views of its groups; false, and nothing changes, where it does not fit. */
   #deliver({ entry, prepared, groups }: Delivery, views: Map<string, View>): boolean {
-    const byView = Map.groupBy(groups, (group) => viewOf(group, views));
+    const byView = byViewOf(groups, views);
     for (const view of byView.keys()) {
       if (!fitsWrite(view.byteLength, prepared.body(view.encoding))) return false;
     }
@@ -187,10 +188,11 @@ export class FanOut {
           requested: requested?.get(view) ?? "",
           position,
         };
-        view.add([encodeReset(view.encoding, reset)], viewGroups, 0);
+        view.add("", encodeReset(view.encoding, reset), viewGroups, 0);
         for (const group of viewGroups) this.#options.onReset(reason, this.#liveOf(group).size);
       } else {
-        view.add([encodeId(view.encoding, position), prepared.body(view.encoding)], viewGroups, 1);
+        const body = prepared.body(view.encoding);
+        view.add(idText(view.encoding, position), body, viewGroups, 1);
       }
     }
     return true;
@@ -223,63 +225,21 @@ export class FanOut {
 }
 
 const NOBODY = new Set<Subscriber>();
+const NO_VIEWS: ReadonlyMap<View, readonly Group[]> = new Map();
+
+function byViewOf(
+  groups: readonly Group[],
+  views: Map<string, View>,
+): ReadonlyMap<View, readonly Group[]> {
+  const [only, ...others] = groups;
+  if (only === undefined) return NO_VIEWS;
+  // Most events have one group: to sort them would cost as much as to encode the event.
+  if (others.length === 0) return new Map([[viewOf(only, views), groups]]);
+  return Map.groupBy(groups, (group) => viewOf(group, views));
+}
 
 function viewOf(group: Group, views: Map<string, View>): View {
   let view = views.get(group.viewKey);
   if (!view) views.set(group.viewKey, (view = new View(group)));
   return view;
-}
-
-interface Share {
-  /** Indexes into the view's chunks: from, to, from, to … */
-  readonly ranges: number[];
-  events: number;
-}
-
-/** The frames of one turn over one set of topics in one encoding, shared by many groups. */
-class View {
-  readonly topics: readonly string[];
-  readonly encoding: Encoding;
-  readonly #chunks: Uint8Array[] = [];
-  readonly #shares = new Map<Group, Share>();
-  byteLength = 0;
-
-  constructor(group: Group) {
-    this.topics = group.subscription.topics;
-    this.encoding = group.subscription.encoding;
-  }
-
-  add(frame: readonly Uint8Array[], groups: readonly Group[], events: number): void {
-    const from = this.#chunks.length;
-    for (const chunk of frame) {
-      this.#chunks.push(chunk);
-      this.byteLength += chunk.byteLength;
-    }
-    for (const group of groups) {
-      let share = this.#shares.get(group);
-      if (!share) this.#shares.set(group, (share = { ranges: [], events: 0 }));
-      share.events += events;
-      if (share.ranges.at(-1) === from) share.ranges.pop();
-      else share.ranges.push(from);
-      share.ranges.push(this.#chunks.length);
-    }
-  }
-
-  /** Each group's bytes; groups that get every frame share one array. */
-  *join(): Iterable<{ group: Group; bytes: Uint8Array; events: number }> {
-    let whole: Uint8Array | undefined;
-    for (const [group, { ranges, events }] of this.#shares) {
-      const isWhole = ranges.length === 2 && ranges[0] === 0 && ranges[1] === this.#chunks.length;
-      if (isWhole) whole ??= Buffer.concat(this.#chunks);
-      yield { group, events, bytes: isWhole && whole ? whole : this.#part(ranges) };
-    }
-  }
-
-  #part(ranges: readonly number[]): Uint8Array {
-    const chunks: Uint8Array[] = [];
-    for (let i = 0; i < ranges.length; i += 2) {
-      chunks.push(...this.#chunks.slice(ranges[i], ranges[i + 1]));
-    }
-    return Buffer.concat(chunks);
-  }
 }

@@ -9,7 +9,9 @@ test("lanes are taken up one after the other as subscribers come, and evenly", (
   const choice = new LaneChoice(2);
   const lanes = Array.from({ length: 32 }, () => choice.enter());
   expect(lanes.slice(0, 3)).toEqual([0, 0, 1]);
-  const sizes = [0, 1, 2, 3, 4, 5, 6, 7].map((lane) => lanes.filter((each) => each === lane).length);
+  const sizes = [0, 1, 2, 3, 4, 5, 6, 7].map(
+    (lane) => lanes.filter((each) => each === lane).length,
+  );
   expect(sizes).toEqual([4, 4, 4, 4, 4, 4, 4, 4]);
   choice.leave(5);
   expect(choice.enter()).toBe(5);

@@ -8,9 +8,14 @@ import { lineRest, lineStart, systemLine } from "./json-line.ts";
  */
 export type Encoding = "plain" | "envelope" | "ndjson";
 
-/** What comes before `encodeEvent`'s bytes: the position after the event. It differs from view to view. */
+/** What comes before `encodeEvent`'s bytes: the position after the event, in ASCII. It differs from view to view. */
+export function idText(encoding: Encoding, id: string): string {
+  return encoding === "ndjson" ? lineStart(id) : `id: ${id}\n`;
+}
+
+/** The same as bytes. */
 export function encodeId(encoding: Encoding, id: string): Uint8Array {
-  return Buffer.from(encoding === "ndjson" ? lineStart(id) : `id: ${id}\n`);
+  return Buffer.from(idText(encoding, id));
 }
 
 /** The most that `encodeId` adds to an id. */
