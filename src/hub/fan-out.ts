@@ -172,12 +172,11 @@ export class FanOut {
   /** Moves past an entry, and adds it to the views of its groups; false, and nothing changes, where it does not fit. */
   #deliver({ entry, prepared, groups }: Delivery, views: Map<string, View>): boolean {
     const byView = byViewOf(groups, views);
-    for (const view of byView.keys()) {
+    for (const [view] of byView) {
       if (!fitsWrite(view.byteLength, prepared.body(view.encoding))) return false;
     }
     const reason = resetReasonOf(entry, this.#position.tag(entry.topic));
-    const requested =
-      reason && new Map([...byView.keys()].map((view) => [view, this.id(view.topics)]));
+    const requested = reason && new Map(byView.map(([view]) => [view, this.id(view.topics)]));
     this.#position.advance(entry);
     for (const [view, viewGroups] of byView) {
       const position = this.id(view.topics);
@@ -225,17 +224,16 @@ export class FanOut {
 }
 
 const NOBODY = new Set<Subscriber>();
-const NO_VIEWS: ReadonlyMap<View, readonly Group[]> = new Map();
 
 function byViewOf(
   groups: readonly Group[],
   views: Map<string, View>,
-): ReadonlyMap<View, readonly Group[]> {
-  const [only, ...others] = groups;
-  if (only === undefined) return NO_VIEWS;
+): readonly (readonly [View, readonly Group[]])[] {
+  const [only] = groups;
+  if (only === undefined) return [];
   // Most events have one group: to sort them would cost as much as to encode the event.
-  if (others.length === 0) return new Map([[viewOf(only, views), groups]]);
-  return Map.groupBy(groups, (group) => viewOf(group, views));
+  if (groups.length === 1) return [[viewOf(only, views), groups]];
+  return [...Map.groupBy(groups, (group) => viewOf(group, views))];
 }
 
 function viewOf(group: Group, views: Map<string, View>): View {

@@ -39,9 +39,11 @@ export function retryFrame(retryMs: number): string {
   return `retry: ${Math.round(retryMs)}\n\n`;
 }
 
+const DATA = Buffer.from("data: ");
+
 /** The common case, without a detour through text: a value of one line. */
 function encodeLine(type: string, value: Uint8Array): Uint8Array {
-  const head = Buffer.from(`${eventLine(type)}data: `);
+  const head = type === "message" ? DATA : Buffer.from(`${eventLine(type)}data: `);
   const body = new Uint8Array(head.byteLength + value.byteLength + 2);
   body.set(head);
   body.set(value, head.byteLength);
