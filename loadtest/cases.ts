@@ -11,7 +11,7 @@ import { formatUs, printTable, saveResult, warnOfOthers } from "./report.ts";
  * measured just before or after it: the ratio is what counts.
  *
  *   bun loadtest/cases.ts [--only "different"] [--subscribers 5000] [--many 10000] [--group 5]
- *     [--targeted 19000] [--large-subscribers 500] [--large-bytes 65536] [--large-rate 5]
+ *     [--targeted 19000] [--large-subscribers 500] [--large-bytes 100000] [--large-rate 5]
  *     [--rate 1000] [--slow-rate 20] [--spread-rate 5000] [--bytes 100]
  *     [--seconds 10] [--warmup 4] [--drain 2] [--publishing 3]
  *

@@ -2,7 +2,7 @@ import type { EndReason, Sink } from "../hub/subscriber.ts";
 import type { Encoding } from "../sse/encoding.ts";
 import { acceptsGzip } from "./accept.ts";
 import type { HttpContext, RouteRequest } from "./context.ts";
-import type { Release } from "./connection-limits.ts";
+import type { Refusal, Release } from "./connection-limits.ts";
 import { shed, shedBytes } from "./shed.ts";
 import { streamHeaders, streamResponse, type StreamOptions } from "./stream.ts";
 
@@ -23,11 +23,11 @@ interface LimitedStreamOptions {
 }
 
 /** A stream within the limits of the server, the address and the user; one too many is turned away. */
-export async function limitedStream(
+export function limitedStream(
   context: HttpContext,
   { request, requestId, server, principal, address }: RouteRequest,
   { encoding, user, open }: LimitedStreamOptions,
-): Promise<Response> {
+): Response | Promise<Response> {
   const { hub, limits, log, metrics, authenticator } = context;
   const isGzip = acceptsGzip(request.headers.get("accept-encoding"));
   const deflater = isGzip ? context.deflater : undefined;
@@ -35,32 +35,35 @@ export async function limitedStream(
     return new Response(null, { headers: streamHeaders(encoding, deflater !== undefined) });
   }
   if (hub.isDraining) return shed(request, "shutdown", metrics);
-  const slot = await limits.admit({ address: address(), user });
-  if (typeof slot === "string") return shed(request, slot, metrics);
-  const opening = new Opening(slot);
-  return streamResponse({
-    request,
-    server,
-    encoding,
-    deflater,
-    onOpen: (sink) => {
-      if (!opening.finish()) {
-        metrics.streamsShed.inc({ reason: "overloaded" });
-        sink.write(shedBytes(encoding, "overloaded"));
-        sink.end();
-        return { onDrain: () => undefined, onGone: () => undefined };
-      }
-      return open({
-        sink,
-        expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
-        onEnded: (reason) => {
-          slot();
-          log.streamEnded(requestId, reason);
-          if (reason === "token-expired") authenticator.onExpired(principal);
-        },
-      });
-    },
-  });
+  const answer = (slot: Refusal | Release): Response => {
+    if (typeof slot === "string") return shed(request, slot, metrics);
+    const opening = new Opening(slot);
+    return streamResponse({
+      request,
+      server,
+      encoding,
+      deflater,
+      onOpen: (sink) => {
+        if (!opening.finish()) {
+          metrics.streamsShed.inc({ reason: "overloaded" });
+          sink.write(shedBytes(encoding, "overloaded"));
+          sink.end();
+          return { onDrain: () => undefined, onGone: () => undefined };
+        }
+        return open({
+          sink,
+          expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
+          onEnded: (reason) => {
+            slot();
+            log.streamEnded(requestId, reason);
+            if (reason === "token-expired") authenticator.onExpired(principal);
+          },
+        });
+      },
+    });
+  };
+  const slot = limits.admit({ address: address(), user });
+  return slot instanceof Promise ? slot.then(answer) : answer(slot);
 }
 
 /** Longer than any turn of the event loop that is not a fault already. */
@@ -71,21 +74,36 @@ const OPENING_MS = 5000;
  * opens its stream, and nothing would give its slot back.
  */
 class Opening {
-  readonly #timer: NodeJS.Timeout;
-  #hasLapsed = false;
+  /** Those that have not been opened, the oldest first. */
+  static readonly #waiting = new Set<Opening>();
+  /** One for all of them: most are over within a millisecond. */
+  static #timer: NodeJS.Timeout | undefined;
+  readonly #release: Release;
+  readonly #sinceMs = performance.now();
 
   constructor(release: Release) {
-    this.#timer = setTimeout(() => {
-      this.#hasLapsed = true;
-      release();
-    }, OPENING_MS);
-    // A client that never comes must not keep the process from ending.
-    this.#timer.unref();
+    this.#release = release;
+    Opening.#waiting.add(this);
+    Opening.#watch();
   }
 
   /** The stream is there; false: too late, its slot is gone. */
   finish(): boolean {
-    clearTimeout(this.#timer);
-    return !this.#hasLapsed;
+    return Opening.#waiting.delete(this);
+  }
+
+  static #watch(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      for (const opening of this.#waiting) {
+        if (performance.now() - opening.#sinceMs < OPENING_MS) break;
+        this.#waiting.delete(opening);
+        opening.#release();
+      }
+      if (this.#waiting.size > 0) this.#watch();
+    }, OPENING_MS);
+    // A client that never comes must not keep the process from ending.
+    this.#timer.unref();
   }
 }
