@@ -1,92 +1,44 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { join } from "node:path";
 import { until } from "./support/feed.ts";
+import { nginxAvailable, startNginx } from "./support/nginx.ts";
 import { RawPeer } from "./support/peers.ts";
-import {
-  metric,
-  publish,
-  type ServerProcess,
-  startServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { metric, publish, type ServerProcess, startServer } from "./support/server.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(30_000);
 
-const nginx = Bun.which("nginx");
-// In CI it must run: there a missing nginx is a fault.
-const isSkipped = nginx === null && process.env["CI"] === undefined;
-const directory = temporaryDirectory();
+const isSkipped = !nginxAvailable();
 
 let server: ServerProcess;
-let proxy: Bun.Subprocess | undefined;
+let nginx: Awaited<ReturnType<typeof startNginx>>;
 let url: string;
 
 beforeAll(async () => {
   if (isSkipped) return;
   server = await startServer({ SSE_HEARTBEAT_INTERVAL: "300", ALLOWED_HOSTS: "events.example" });
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  writeFileSync(join(directory.path, "nginx.conf"), configuration(port, server.port));
-  mkdirSync(join(directory.path, "logs"));
-  proxy = Bun.spawn([nginx ?? "nginx", "-p", directory.path, "-c", "nginx.conf"], {
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  await until(async () => (await fetch(`${url}/health`).catch(() => undefined))?.status === 200);
+  nginx = await startNginx(directivesFor(server.port));
+  ({ url } = nginx);
 });
 
 afterAll(async () => {
   if (isSkipped) return;
-  proxy?.kill("SIGTERM");
-  await proxy?.exited;
+  await nginx[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();
-  directory[Symbol.dispose]();
 });
 
 /** nginx as it comes: buffering on, HTTP/1.0 to the server; and gzip for everything that it may compress. */
-function configuration(port: number, upstream: number): string {
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-    .map((name) => `${name}_temp_path ${directory.path}/${name};`)
-    .join("\n  ");
-  return `daemon off;
-master_process off;
-pid nginx.pid;
-error_log logs/error.log;
-events {}
-http {
-  access_log off;
-  ${paths}
-  gzip on;
-  gzip_types *;
-  gzip_proxied any;
-  gzip_min_length 1;
-  server {
-    listen 127.0.0.1:${port};
+function directivesFor(upstream: number): string {
+  return `
+    gzip on;
+    gzip_types *;
+    gzip_proxied any;
+    gzip_min_length 1;
     location / { proxy_pass http://127.0.0.1:${upstream}; }
     location /forwarded/ {
       proxy_pass http://127.0.0.1:${upstream}/;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header Host $host;
-    }
-  }
-}
-`;
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer();
-  await new Promise<void>((resolve) => {
-    listener.listen(0, "127.0.0.1", resolve);
-  });
-  const address = listener.address();
-  await new Promise((resolve) => {
-    listener.close(resolve);
-  });
-  if (address === null || typeof address === "string") throw new Error("No port");
-  return address.port;
+    }`;
 }
 
 test.skipIf(isSkipped)(
