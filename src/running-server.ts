@@ -70,6 +70,7 @@ export async function startServer({
           metrics,
         }),
   );
+  const listening = Promise.withResolvers<void>();
   let isStopping = false;
   let log: ReadableLog | undefined;
   let aggregator: Aggregator | undefined;
@@ -91,7 +92,8 @@ export async function startServer({
       dashboardTopic,
       logger: logger.child({ part: "aggregate" }),
     });
-    logger.info("server is ready");
+    // For those who read the log: the embedded log is there before anybody can come.
+    void listening.promise.then(() => logger.info("server is ready"));
   });
   ready.catch((error: unknown) => {
     if (!isStopping) logger.error({ err: error }, "source could not be opened");
@@ -133,6 +135,7 @@ export async function startServer({
   });
   const everything = held.move();
   logger.info({ url }, "server is listening");
+  listening.resolve();
   return {
     url,
     ready,
