@@ -1,10 +1,11 @@
+import type { Principal } from "../auth/principal.ts";
 import type { EndReason, Sink } from "../hub/subscriber.ts";
 import type { Encoding } from "../sse/encoding.ts";
 import { acceptsGzip } from "./accept.ts";
 import type { HttpContext, RouteRequest } from "./context.ts";
 import type { Refusal, Release } from "./connection-limits.ts";
 import { shed, shedBytes } from "./shed.ts";
-import { streamHeaders, streamResponse, type StreamOptions } from "./stream.ts";
+import { streamHeaders, streamResponse, type StreamPeer } from "./stream.ts";
 
 /** A stream that may be opened: it counts until its end is told. */
 export interface OpenedStream {
@@ -19,7 +20,7 @@ interface LimitedStreamOptions {
   readonly encoding: Encoding;
   /** Whose it is, for the limit of streams of one user. */
   readonly user: string | undefined;
-  readonly open: (stream: OpenedStream) => ReturnType<StreamOptions["onOpen"]>;
+  readonly open: (stream: OpenedStream) => StreamPeer;
 }
 
 /** A stream within the limits of the server, the address and the user; one too many is turned away. */
@@ -28,7 +29,7 @@ export function limitedStream(
   { request, requestId, server, principal, address }: RouteRequest,
   { encoding, user, open }: LimitedStreamOptions,
 ): Response | Promise<Response> {
-  const { hub, limits, log, metrics, authenticator } = context;
+  const { hub, limits, metrics } = context;
   const isGzip = acceptsGzip(request.headers.get("accept-encoding"));
   const deflater = isGzip ? context.deflater : undefined;
   if (request.method === "HEAD") {
@@ -37,30 +38,15 @@ export function limitedStream(
   if (hub.isDraining) return shed(request, "shutdown", metrics);
   const answer = (slot: Refusal | Release): Response => {
     if (typeof slot === "string") return shed(request, slot, metrics);
-    const opening = new Opening(slot);
-    return streamResponse({
-      request,
-      server,
-      encoding,
-      deflater,
-      onOpen: (sink) => {
-        if (!opening.finish()) {
-          metrics.streamsShed.inc({ reason: "overloaded" });
-          sink.write(shedBytes(encoding, "overloaded"));
-          sink.end();
-          return { onDrain: () => undefined, onGone: () => undefined };
-        }
-        return open({
-          sink,
-          expiresAtMs: principal.token?.expiresAtMs ?? Infinity,
-          onEnded: (reason) => {
-            slot();
-            log.streamEnded(requestId, reason);
-            if (reason === "token-expired") authenticator.onExpired(principal);
-          },
-        });
-      },
-    });
+    const admission = new Admission(slot, { context, requestId, principal });
+    const onOpen = (sink: Sink): StreamPeer => {
+      if (admission.open()) return open(admission.stream(sink));
+      metrics.streamsShed.inc({ reason: "overloaded" });
+      sink.write(shedBytes(encoding, "overloaded"));
+      sink.end();
+      return NOBODY;
+    };
+    return streamResponse({ request, server, encoding, deflater, onOpen });
   };
   const slot = limits.admit({ address: address(), user });
   return slot instanceof Promise ? slot.then(answer) : answer(slot);
@@ -69,37 +55,64 @@ export function limitedStream(
 /** Longer than any turn of the event loop that is not a fault already. */
 const OPENING_MS = 5000;
 
+/** A stream that was not opened has nobody who could be told. */
+const NOBODY: StreamPeer = { onDrain: () => undefined, onGone: () => undefined };
+
+interface Admitted {
+  readonly context: HttpContext;
+  readonly requestId: string;
+  readonly principal: Principal;
+}
+
 /**
- * A slot between the answer and the stream: a client that has gone before its answer begins never
- * opens its stream, and nothing would give its slot back.
+ * A stream that was let in, and counts. A client that has gone before its answer begins never opens
+ * its stream, and nothing would give its slot back: so it has a lease until then.
  */
-class Opening {
+class Admission {
   /** Those that have not been opened, the oldest first. */
-  static readonly #waiting = new Set<Opening>();
+  static readonly #waiting = new Set<Admission>();
   /** One for all of them: most are over within a millisecond. */
   static #timer: NodeJS.Timeout | undefined;
   readonly #release: Release;
+  readonly #admitted: Admitted;
   readonly #sinceMs = performance.now();
 
-  constructor(release: Release) {
+  constructor(release: Release, admitted: Admitted) {
     this.#release = release;
-    Opening.#waiting.add(this);
-    Opening.#watch();
+    this.#admitted = admitted;
+    Admission.#waiting.add(this);
+    Admission.#watch();
   }
 
   /** The stream is there; false: too late, its slot is gone. */
-  finish(): boolean {
-    return Opening.#waiting.delete(this);
+  open(): boolean {
+    return Admission.#waiting.delete(this);
+  }
+
+  stream(sink: Sink): OpenedStream {
+    const { token } = this.#admitted.principal;
+    return {
+      sink,
+      expiresAtMs: token?.expiresAtMs ?? Infinity,
+      onEnded: (reason) => this.#end(reason),
+    };
+  }
+
+  #end(reason: EndReason): void {
+    const { context, requestId, principal } = this.#admitted;
+    this.#release();
+    context.log.streamEnded(requestId, reason);
+    if (reason === "token-expired") context.authenticator.onExpired(principal);
   }
 
   static #watch(): void {
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      for (const opening of this.#waiting) {
-        if (performance.now() - opening.#sinceMs < OPENING_MS) break;
-        this.#waiting.delete(opening);
-        opening.#release();
+      for (const admission of this.#waiting) {
+        if (performance.now() - admission.#sinceMs < OPENING_MS) break;
+        this.#waiting.delete(admission);
+        admission.#release();
       }
       if (this.#waiting.size > 0) this.#watch();
     }, OPENING_MS);

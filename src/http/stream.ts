@@ -9,8 +9,16 @@ export interface StreamOptions {
   readonly deflater: Deflater | undefined;
   readonly request: Request;
   readonly server: Bun.Server<undefined>;
-  /** Called when the response is under way; returns what to call when the peer takes bytes again, and when it is gone. */
-  readonly onOpen: (sink: Sink) => { onDrain: () => void; onGone: () => void };
+  /** Called when the response is under way; returns whom to tell of its peer. */
+  readonly onOpen: (sink: Sink) => StreamPeer;
+}
+
+/** Who is told what an open stream's peer does. */
+export interface StreamPeer {
+  /** It takes bytes again. */
+  onDrain(): void;
+  /** It has gone. */
+  onGone(): void;
 }
 
 const COMMON_HEADERS = {
@@ -36,57 +44,63 @@ export function streamHeaders(encoding: Encoding, isGzip = false): Record<string
 
 /** An endless response. The stream is opened only once Bun asks for its bytes: a client may be gone before that. */
 export function streamResponse(options: StreamOptions): Response {
-  const { request, server, encoding, deflater, onOpen } = options;
-  let handlers: ReturnType<StreamOptions["onOpen"]> | undefined;
-  const body = new ReadableStream({
-    type: "direct",
-    pull(controller: ReadableStreamDirectController) {
-      // The default idle timeout, 10 s, would end quiet streams.
-      server.timeout(request, 0);
-      const ended = Promise.withResolvers<void>();
-      const sink = new DirectSink(controller, {
-        onDrain: () => handlers?.onDrain(),
-        onEnding: () => server.timeout(request, END_TIMEOUT_S),
-        onEnded: () => ended.resolve(),
-      });
-      handlers = onOpen(deflater ? new GzipSink(sink, deflater) : sink);
-      return ended.promise;
-    },
-    cancel() {
-      handlers?.onGone();
-    },
-  });
+  const { encoding, deflater } = options;
+  const body = new ReadableStream(new DirectStream(options));
   return new Response(body, { headers: streamHeaders(encoding, deflater !== undefined) });
 }
 
 /** The timeout outlives the response: without one the socket of an ended stream is never reaped. */
 const END_TIMEOUT_S = 2;
 
-interface SinkEvents {
-  readonly onDrain: () => void;
-  readonly onEnding: () => void;
-  readonly onEnded: () => void;
-}
-
-/** A class, not closures: a turn walks thousands of these, and each object less is a cache miss less. */
-class DirectSink implements Sink {
-  readonly #controller: ReadableStreamDirectController;
-  readonly #events: SinkEvents;
+/**
+ * The bytes of one response: what Bun asks for them, and where they are written. A class, not
+ * closures: thousands of these stay, a turn walks them all, and each object less is memory and a
+ * cache miss less.
+ */
+class DirectStream implements Sink, Bun.DirectUnderlyingSource<Uint8Array> {
+  readonly type = "direct";
+  readonly #request: Request;
+  readonly #server: Bun.Server<undefined>;
+  /** How it opens; let go of once it is open. */
+  #opening: Pick<StreamOptions, "deflater" | "onOpen"> | undefined;
+  #controller: ReadableStreamDirectController | undefined;
+  #peer: StreamPeer | undefined;
+  #onEnded: (() => void) | undefined;
   /** After our own close, the controller's write() throws. */
   #isClosed = false;
 
-  constructor(controller: ReadableStreamDirectController, events: SinkEvents) {
+  constructor(options: StreamOptions) {
+    this.#request = options.request;
+    this.#server = options.server;
+    this.#opening = options;
+  }
+
+  pull(controller: ReadableStreamDirectController): Promise<void> | undefined {
+    const opening = this.#opening;
+    if (!opening) return undefined;
+    this.#opening = undefined;
     this.#controller = controller;
-    this.#events = events;
+    // The default idle timeout, 10 s, would end quiet streams.
+    this.#server.timeout(this.#request, 0);
+    const ended = new Promise<void>((resolve) => {
+      this.#onEnded = resolve;
+    });
+    const { deflater, onOpen } = opening;
+    this.#peer = onOpen(deflater ? new GzipSink(this, deflater) : this);
+    return ended;
+  }
+
+  cancel(): void {
+    this.#peer?.onGone();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#isClosed) return true;
+    if (this.#isClosed || !this.#controller) return true;
     // A number where the bytes were taken. A promise where the socket pushes back: they are taken
     // all the same, as a copy, and it resolves when there is room again.
     const written: number | Promise<number> = this.#controller.write(bytes);
     if (typeof written === "number") return true;
-    const { onDrain } = this.#events;
+    const onDrain = (): void => this.#peer?.onDrain();
     written.then(onDrain, onDrain);
     return false;
   }
@@ -103,8 +117,8 @@ class DirectSink implements Sink {
   #close(error?: Error): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#events.onEnding();
-    this.#controller.close(error);
-    this.#events.onEnded();
+    this.#server.timeout(this.#request, END_TIMEOUT_S);
+    this.#controller?.close(error);
+    this.#onEnded?.();
   }
 }

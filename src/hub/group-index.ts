@@ -114,32 +114,36 @@ function place(topic: string, name: string): string {
   return `${topic}~${name}`;
 }
 
-/** Sets by name that go when they are empty. */
-class Places<T> {
-  readonly #sets = new Map<string, Set<T>>();
+/** Sets by name that go when they are empty. Most names are a single one's, who needs no set. */
+class Places<T extends object> {
+  readonly #members = new Map<string, T | Set<T>>();
   static readonly #none: ReadonlySet<never> = new Set<never>();
 
   get size(): number {
-    return this.#sets.size;
+    return this.#members.size;
   }
 
   [Symbol.iterator](): Iterator<string> {
-    return this.#sets.keys();
+    return this.#members.keys();
   }
 
   get(name: string): ReadonlySet<T> {
-    return this.#sets.get(name) ?? Places.#none;
+    const members = this.#members.get(name);
+    if (members === undefined) return Places.#none;
+    return members instanceof Set ? members : new Set([members]);
   }
 
   add(name: string, member: T): void {
-    const members = this.#sets.get(name);
-    if (members) members.add(member);
-    else this.#sets.set(name, new Set([member]));
+    const members = this.#members.get(name);
+    if (members === undefined) this.#members.set(name, member);
+    else if (members instanceof Set) members.add(member);
+    else this.#members.set(name, new Set([members, member]));
   }
 
   remove(name: string, member: T): void {
-    const members = this.#sets.get(name);
-    members?.delete(member);
-    if (members?.size === 0) this.#sets.delete(name);
+    const members = this.#members.get(name);
+    if (members instanceof Set) members.delete(member);
+    const isEmpty = members instanceof Set ? members.size === 0 : members === member;
+    if (isEmpty) this.#members.delete(name);
   }
 }

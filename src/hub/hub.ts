@@ -369,7 +369,7 @@ export class Hub implements Disposable {
     if (!this.#subscribers.delete(subscriber)) return;
     const { group } = subscriber;
     subscriber.activity = { kind: "ended" };
-    subscriber.starting.abort();
+    subscriber.starting?.abort();
     this.#readers?.forget(subscriber);
     this.#index.removeSubscriber(subscriber);
     this.#lanes?.remove(subscriber);

@@ -33,7 +33,23 @@ export async function openStream(
   request: StartRequest,
   context: OpeningContext,
 ): Promise<ReadingPoint | undefined> {
-  const { signal } = subscriber.starting;
+  const starting = new AbortController();
+  subscriber.starting = starting;
+  try {
+    return await open(subscriber, request, { ...context, signal: starting.signal });
+  } finally {
+    subscriber.starting = undefined;
+  }
+}
+
+type Opening = OpeningContext & { readonly signal: AbortSignal };
+
+async function open(
+  subscriber: Subscriber,
+  request: StartRequest,
+  context: Opening,
+): Promise<ReadingPoint | undefined> {
+  const { signal } = context;
   const resolved = resolve(subscriber, request, context);
   resolved.catch(() => {
     // It is awaited below; this only keeps it from counting as unhandled until then.
@@ -71,10 +87,9 @@ export async function openStream(
 async function resolve(
   subscriber: Subscriber,
   request: StartRequest,
-  { attached, turns }: OpeningContext,
+  { attached, turns, signal }: Opening,
 ): Promise<{ source: Source; start: Start }> {
   const source = await attached;
-  const { signal } = subscriber.starting;
   signal.throwIfAborted();
   const start = await resolveStart(request, subscriber, { ...source, turns, signal });
   return { source, start };

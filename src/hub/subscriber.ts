@@ -69,8 +69,8 @@ export class Subscriber {
   replayed: number | undefined = 0;
   /** Set when the stream must end after a whole event. */
   closing: { readonly reason: CloseReason; readonly reconnect: boolean } | undefined;
-  /** Cancels what still works on its start. */
-  readonly starting = new AbortController();
+  /** Cancels what still works on its start; undefined when that is done. */
+  starting: AbortController | undefined;
 
   constructor(options: {
     identity: Identity;

@@ -1,5 +1,8 @@
+import type { Hub } from "../../hub/hub.ts";
+import type { Subscriber } from "../../hub/subscriber.ts";
 import { json, type Route, type RouteHandler } from "../context.ts";
 import { limitedStream } from "../limited-stream.ts";
+import type { StreamPeer } from "../stream.ts";
 import { readStreamRequest } from "../stream-request.ts";
 import { publish } from "./publish.ts";
 
@@ -39,10 +42,25 @@ function stream(defaultRecent: number | undefined): RouteHandler {
     return limitedStream(context, route, {
       encoding,
       user: asked.identity.user,
-      open: (opened) => {
-        const subscriber = hub.subscribe({ ...asked, ...opened });
-        return { onDrain: () => hub.onDrain(subscriber), onGone: () => hub.onGone(subscriber) };
-      },
+      open: (opened) => new SubscribedPeer(hub, hub.subscribe({ ...asked, ...opened })),
     });
   };
+}
+
+class SubscribedPeer implements StreamPeer {
+  readonly #hub: Hub;
+  readonly #subscriber: Subscriber;
+
+  constructor(hub: Hub, subscriber: Subscriber) {
+    this.#hub = hub;
+    this.#subscriber = subscriber;
+  }
+
+  onDrain(): void {
+    this.#hub.onDrain(this.#subscriber);
+  }
+
+  onGone(): void {
+    this.#hub.onGone(this.#subscriber);
+  }
 }
