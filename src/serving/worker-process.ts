@@ -26,7 +26,6 @@ export class WorkerProcess {
   readonly #channel: Channel<WorkerOffers>;
   /** Since when it has owed an answer for too long, or has been starting (monotonic, ms); undefined while it answers. */
   #silentSinceMs: number | undefined = performance.now();
-  #isGone = false;
 
   constructor({ worker, logger, offersTo, onEnded }: WorkerProcessOptions) {
     this.worker = worker;
@@ -38,7 +37,6 @@ export class WorkerProcess {
       // The cast holds: only a worker writes to it.
       ipc: (message) => this.#channel.receive(message as Message),
       onExit: ({ exitCode, signalCode }, _code, _signal, error) => {
-        this.#isGone = true;
         this.#channel.close();
         for (const release of this.slots.values()) release();
         this.slots.clear();
@@ -104,13 +102,19 @@ export class WorkerProcess {
   /** Lets it end; it is killed where it does not. */
   async end(graceMs: number): Promise<void> {
     this.#channel.close();
-    if (!this.#isGone) this.#child.disconnect();
+    this.#child.disconnect();
     const killer = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
     await this.#child.exited;
     clearTimeout(killer);
   }
 
   #send(message: Message): void {
-    if (!this.#isGone) this.#child.send(message);
+    try {
+      this.#child.send(message);
+    } catch {
+      // It has just died, and we shall be told so. Whoever cannot be told anything is of no use else.
+      this.#channel.close();
+      this.kill();
+    }
   }
 }
