@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { temporaryDirectory } from "../test/support/temporary-directory.ts";
 import { join } from "node:path";
 import { z } from "zod";
 import { startKafka, uniqueTopic } from "../test/support/kafka.ts";
@@ -109,7 +108,7 @@ async function measureCatchingUp(
   kafka: KafkaCluster,
 ): Promise<CatchingUp> {
   const { records, bytes, partitions } = settings;
-  await using place = await makePlace(settings, kafka);
+  using place = await makePlace(settings, kafka);
   // A topic that the log does not know yet is read from as far back as the log can hold. This one it
   // knows from the start, so that all is read, and trimmed.
   await (await startServer(place.variables)).stop();
@@ -138,7 +137,7 @@ const CATCH_UP_DEADLINE_MS = 600_000;
 
 async function measurePaced(settings: IngestSettings, kafka: KafkaCluster): Promise<Paced> {
   const { subscribers, seconds, warmup, drain, rate, bytes, paceMs, partitions } = settings;
-  await using place = await makePlace(settings, kafka);
+  using place = await makePlace(settings, kafka);
   await using server = await startServer(place.variables);
   let producer: Running<ProducerResult> | undefined;
   let probe: Running<ProbeResult> | undefined;
@@ -163,7 +162,7 @@ async function measurePaced(settings: IngestSettings, kafka: KafkaCluster): Prom
 const LEEWAY_S = 60;
 
 /** Where a server and its producer meet. */
-interface Place extends AsyncDisposable {
+interface Place extends Disposable {
   readonly variables: Record<string, string>;
   readonly words: { readonly kafka: string; readonly topic: string };
 }
@@ -174,17 +173,17 @@ async function makePlace(
 ): Promise<Place> {
   const topic = uniqueTopic("ingest");
   await kafka.createTopic(topic, partitions);
-  const directory = await mkdtemp(join(tmpdir(), "headgate-ingest-"));
+  const directory = temporaryDirectory();
   const variables = {
     KAFKA_BROKERS: kafka.brokers.join(","),
     KAFKA_TOPICS: topic,
-    DATA_DIR: directory,
+    DATA_DIR: directory.path,
     DATA_MAX_BYTES: `${maxMib}MiB`,
   };
   return {
     variables,
     words: { kafka: kafka.brokers[0] ?? "", topic },
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
   };
 }
 

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { temporaryDirectory } from "../test/support/temporary-directory.ts";
 import { readNumbers } from "./options.ts";
 import { startPublisher, startServer } from "./processes.ts";
 import type { Publisher, Server } from "./processes.ts";
@@ -84,14 +82,10 @@ const RECEIVE_BUFFER_BYTES = 65_536;
 
 /** A server of its own each time, as what it once allocated stays with the process. Its log is on disk, so that events do not count as memory. */
 async function withServer<T>(use: (server: Server) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), "headgate-memory-"));
-  try {
-    // Longer than any window, so that stalled subscribers are held and not cut.
-    await using server = await startServer({ DATA_DIR: directory, SSE_MAX_STALL: "900000" });
-    return await use(server);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  using directory = temporaryDirectory();
+  // Longer than any window, so that stalled subscribers are held and not cut.
+  await using server = await startServer({ DATA_DIR: directory.path, SSE_MAX_STALL: "900000" });
+  return await use(server);
 }
 
 async function holdIdle(server: Server, { idle, settle }: MemorySettings): Promise<IdleMemory> {

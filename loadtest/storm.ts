@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { temporaryDirectory } from "../test/support/temporary-directory.ts";
 import { until } from "../test/support/feed.ts";
 import { startFreshClients } from "./fresh-clients.ts";
 import type { FreshClients } from "./fresh-clients.ts";
@@ -86,17 +84,9 @@ const MOST_SECONDS = 600;
 
 /** Needs the programs to be built. */
 export async function measureStorm(settings: StormSettings): Promise<StormResult> {
-  const directory = await mkdtemp(join(tmpdir(), "headgate-storm-"));
-  try {
-    return await withSubscribers(settings, directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-async function withSubscribers(settings: StormSettings, directory: string): Promise<StormResult> {
+  using directory = temporaryDirectory();
   const variables = {
-    DATA_DIR: directory,
+    DATA_DIR: directory.path,
     SHUTDOWN_GRACE: String(GRACE_MS),
     WORKERS: String(settings.workers),
     PORT: String(await lastingPort()),
@@ -111,7 +101,7 @@ async function withSubscribers(settings: StormSettings, directory: string): Prom
 
     const stoppedMs = Date.now();
     await first.stop(settings.stop === "kill" ? "SIGKILL" : "SIGTERM");
-    await publishMeanwhile(directory, events, settings.events);
+    await publishMeanwhile(directory.path, events, settings.events);
 
     const startedMs = Date.now();
     await using again = spawnServer(variables);

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { temporaryDirectory } from "../test/support/temporary-directory.ts";
 import { startKafka, uniqueTopic } from "../test/support/kafka.ts";
 import { obstacles, readLimits } from "./limits.ts";
 import { readNumbers } from "./options.ts";
@@ -89,19 +87,6 @@ const SPARE_S = 60;
 
 /** Needs the programs to be built, and a machine that allows it. */
 export async function measureThresholds(settings: ThresholdSettings): Promise<ThresholdsResult> {
-  // On disk: in memory, the workers could not share it.
-  const directory = await mkdtemp(join(tmpdir(), "headgate-thresholds-"));
-  try {
-    return await holdStreams(settings, directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-async function holdStreams(
-  settings: ThresholdSettings,
-  directory: string,
-): Promise<ThresholdsResult> {
   const {
     streams,
     workers,
@@ -117,10 +102,12 @@ async function holdStreams(
   await using kafka = await startKafka();
   const topic = uniqueTopic("load");
   await kafka.createTopic(topic, PARTITIONS);
+  // On disk: in memory, the workers could not share it.
+  using directory = temporaryDirectory();
   await using server = await startServer({
     KAFKA_BROKERS: kafka.brokers.join(","),
     KAFKA_TOPICS: topic,
-    DATA_DIR: directory,
+    DATA_DIR: directory.path,
     WORKERS: String(workers),
   });
   const beforeKb = familyResidentKbOf(server.pid);

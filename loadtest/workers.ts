@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { temporaryDirectory } from "../test/support/temporary-directory.ts";
 import { faultsOf, figuresOf } from "./figures.ts";
 import type { Figures } from "./figures.ts";
 import { readNumbers } from "./options.ts";
@@ -57,13 +55,9 @@ export interface WorkersRow extends Figures {
 export async function measureWorkers(settings: WorkersSettings): Promise<WorkersRow[]> {
   const rows: WorkersRow[] = [];
   for (let workers = 1; workers <= settings.most; workers += 1) {
-    const directory = await mkdtemp(join(tmpdir(), "headgate-workers-"));
-    try {
-      await using server = await startServer({ DATA_DIR: directory, WORKERS: String(workers) });
-      rows.push({ workers, ...(await measureServer(server, settings)) });
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+    using directory = temporaryDirectory();
+    await using server = await startServer({ DATA_DIR: directory.path, WORKERS: String(workers) });
+    rows.push({ workers, ...(await measureServer(server, settings)) });
   }
   return rows;
 }

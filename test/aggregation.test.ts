@@ -5,7 +5,8 @@ import { EventLog } from "../src/log/event-log.ts";
 import { settled, startAggregator } from "./support/counting.ts";
 import { isQuick } from "./support/effort.ts";
 import { until } from "./support/feed.ts";
-import { publish, type ServerProcess, startServer, temporaryDirectory } from "./support/server.ts";
+import { publish, type ServerProcess, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 setDefaultTimeout(60_000);
 

@@ -2,13 +2,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import type { Browser } from "playwright-core";
 import { chromiumAvailable, launchChromium } from "./support/chromium.ts";
 import { ConsolePage } from "./support/console-page.ts";
-import {
-  publish,
-  type Settings,
-  startLocalServer,
-  startServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { publish, type Settings, startLocalServer, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 setDefaultTimeout(60_000);
 

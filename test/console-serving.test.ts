@@ -3,7 +3,8 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { load } from "../src/console/assets.ts";
 import { ALL, bearer, startJwtServer } from "./support/callers.ts";
-import { type Settings, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { type Settings, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 /** As browsers send it. */
 const HTML: Settings = {

@@ -3,7 +3,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "./support/feed.ts";
 import { canMount, mountDisk } from "./support/disk.ts";
-import { publish, spawnServer, startServer, temporaryDirectory } from "./support/server.ts";
+import { publish, spawnServer, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(30_000);

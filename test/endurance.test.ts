@@ -1,7 +1,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { runs } from "./support/effort.ts";
 import { until } from "./support/feed.ts";
-import { publish, startServer, temporaryDirectory } from "./support/server.ts";
+import { publish, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { type SeenEvent, TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(120_000);

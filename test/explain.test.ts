@@ -6,7 +6,8 @@ import type { LogEntry, RecordHeader } from "../src/log/entry.ts";
 import { EventLog } from "../src/log/event-log.ts";
 import { parsePosition } from "../src/log/position.ts";
 import { RawPeer } from "./support/peers.ts";
-import { type LocalServer, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { type LocalServer, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { hmacToken, SECRET } from "./support/tokens.ts";
 
 setDefaultTimeout(20_000);

@@ -5,7 +5,8 @@ import { isQuick } from "./support/effort.ts";
 import { GzipReader } from "./support/gzip-reader.ts";
 import { nginxAvailable, startNginx } from "./support/nginx.ts";
 import { RawPeer } from "./support/peers.ts";
-import { publish, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { EventReader } from "./support/subscriber.ts";
 
 // Go compiles its library when it is first asked to.

@@ -12,9 +12,9 @@ import {
   type Settings,
   startLocalServer,
   startServer,
-  temporaryDirectory,
   storedUpTo,
 } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(30_000);

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Producer } from "kafkajs";
 import { Brokers } from "../src/kafka/brokers.ts";
@@ -11,6 +10,7 @@ import { startFeed, until } from "./support/feed.ts";
 import type { RunningFeed } from "./support/feed.ts";
 import { kafkaAvailable, startKafka, uniqueTopic } from "./support/kafka.ts";
 import type { KafkaCluster } from "./support/kafka.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 setDefaultTimeout(90_000);
 
@@ -88,8 +88,8 @@ describe.skipIf(!isPossible)("one broker", () => {
     await kafka.createTopic(topic, 1);
     await send(kafka, topic, ["0", "1", "2"]);
     await kafka.stop1(1);
-    const backup = mkdtempSync(join(tmpdir(), "headgate-backup-"));
-    cpSync(kafka.dataDir(1), backup, { recursive: true });
+    using backup = temporaryDirectory();
+    cpSync(kafka.dataDir(1), backup.path, { recursive: true });
     await kafka.start(1);
     await send(kafka, topic, ["3", "4", "5", "6", "7"]);
     const first = startFeed(kafka, { topics: [topic] });
@@ -99,8 +99,7 @@ describe.skipIf(!isPossible)("one broker", () => {
     // The broker comes back as it was, and takes other records on the same offsets.
     await kafka.stop1(1);
     rmSync(kafka.dataDir(1), { recursive: true });
-    cpSync(backup, kafka.dataDir(1), { recursive: true });
-    rmSync(backup, { recursive: true });
+    cpSync(backup.path, kafka.dataDir(1), { recursive: true });
     await kafka.start(1);
     await send(kafka, topic, ["three", "four", "five", "six", "seven", "eight"]);
     await using running = startFeed(kafka, { topics: [topic], log: first.log });

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connectProducer, readTopics } from "./support/kafka-records.ts";
 import { kafkaAvailable, type KafkaCluster, sharedKafka, uniqueTopic } from "./support/kafka.ts";
-import { publish, type ServerProcess, startServer, temporaryDirectory } from "./support/server.ts";
+import { publish, type ServerProcess, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(90_000);

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KafkaConfig } from "../src/kafka/client.ts";
 import { createKafka } from "../src/kafka/client.ts";
@@ -10,6 +9,7 @@ import type { RunningFeed } from "./support/feed.ts";
 import { canRunKafka } from "./support/kafka-node.ts";
 import { startKafka, uniqueTopic } from "./support/kafka.ts";
 import type { KafkaCluster } from "./support/kafka.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 setDefaultTimeout(60_000);
 
@@ -18,7 +18,8 @@ const PASSWORD = "a-password-that-never-shows";
 describe.skipIf(!canRunKafka() || Bun.which("openssl") === null)(
   "a broker with SASL and TLS",
   () => {
-    const dir = mkdtempSync(join(tmpdir(), "headgate-tls-"));
+    const directory = temporaryDirectory();
+    const dir = directory.path;
     let kafka: KafkaCluster;
 
     beforeAll(async () => {
@@ -41,7 +42,7 @@ describe.skipIf(!canRunKafka() || Bun.which("openssl") === null)(
     });
     afterAll(async () => {
       await kafka.stop();
-      rmSync(dir, { recursive: true });
+      directory[Symbol.dispose]();
     });
 
     const configured = (ca: string, password: string): KafkaConfig => ({

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { createHeadgate, type Headgate } from "../src/headgate.ts";
 import type { HeadgateOptions } from "../src/options.ts";
 import { createLogger } from "../src/logger.ts";
-import { publish, temporaryDirectory } from "./support/server.ts";
+import { publish } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import { refusal } from "./support/tokens.ts";
 

@@ -4,12 +4,8 @@ import { join } from "node:path";
 import { VARIABLES } from "../src/config-schema.ts";
 import { until } from "./support/feed.ts";
 import { Prometheus, prometheusAvailable, promtool } from "./support/prometheus.ts";
-import {
-  type LocalServer,
-  publish,
-  startLocalServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 setDefaultTimeout(30_000);

@@ -6,12 +6,8 @@ import { EventLog } from "../src/log/event-log.ts";
 import { until } from "./support/feed.ts";
 import { LineReader } from "./support/line-reader.ts";
 import { RawPeer } from "./support/peers.ts";
-import {
-  type LocalServer,
-  publish,
-  startLocalServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import { runs } from "./support/effort.ts";
 

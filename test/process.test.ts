@@ -4,7 +4,8 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { until } from "./support/feed.ts";
 import { RawPeer, stalledReader } from "./support/peers.ts";
-import { metric, publish, spawnServer, startServer, temporaryDirectory } from "./support/server.ts";
+import { metric, publish, spawnServer, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 // Processes start side by side: on a busy machine each takes its time.

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createProducer, type Producer } from "../src/client/producer.ts";
 import { PublishError } from "../src/client/publish-error.ts";
 import { until } from "./support/feed.ts";
-import { type LocalServer, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { type LocalServer, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 /** What a proxy does with a request; then it goes on with the next of its list, and passes all when that is empty. */

@@ -4,7 +4,8 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { until } from "./support/feed.ts";
 import { freePort } from "./support/kafka-node.ts";
-import { publish, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 const README = join(import.meta.dir, "../README.md");

@@ -3,12 +3,8 @@ import { join } from "node:path";
 import type { LogEntry } from "../src/log/entry.ts";
 import { EventLog } from "../src/log/event-log.ts";
 import { until } from "./support/feed.ts";
-import {
-  type LocalServer,
-  publish,
-  startLocalServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { type LocalServer, publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 
 const HOUR_MS = 3_600_000;

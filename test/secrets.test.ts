@@ -3,13 +3,8 @@ import { join } from "node:path";
 import { until } from "./support/feed.ts";
 import { canMount, mountDisk } from "./support/disk.ts";
 import { SecretWatch } from "./support/secret-watch.ts";
-import {
-  type ServerProcess,
-  type Settings,
-  spawnServer,
-  startServer,
-  temporaryDirectory,
-} from "./support/server.ts";
+import { type ServerProcess, type Settings, spawnServer, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { inSeconds, makeKeyPair, sign, signText } from "./support/tokens.ts";
 
 setDefaultTimeout(30_000);

@@ -4,7 +4,8 @@ import { isQuick } from "./support/effort.ts";
 import { until } from "./support/feed.ts";
 import { Numbers } from "./support/numbers.ts";
 import { RawPeer } from "./support/peers.ts";
-import { metric, publish, startLocalServer, temporaryDirectory } from "./support/server.ts";
+import { metric, publish, startLocalServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { type EventReader, TestSubscriber } from "./support/subscriber.ts";
 import {
   askWorker,

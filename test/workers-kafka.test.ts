@@ -4,7 +4,8 @@ import { freePort } from "./support/kafka-node.ts";
 import { connectProducer, readTopics } from "./support/kafka-records.ts";
 import { kafkaAvailable, type KafkaCluster, startKafka, uniqueTopic } from "./support/kafka.ts";
 import { RawPeer } from "./support/peers.ts";
-import { spawnServer, temporaryDirectory } from "./support/server.ts";
+import { spawnServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import type { EventReader } from "./support/subscriber.ts";
 import {
   askWorker,

@@ -2,7 +2,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { createHeadgate } from "../src/headgate.ts";
 import { isQuick } from "./support/effort.ts";
 import { RawPeer } from "./support/peers.ts";
-import { type Settings, spawnServer, startServer, temporaryDirectory } from "./support/server.ts";
+import { type Settings, spawnServer, startServer } from "./support/server.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 import { TestSubscriber } from "./support/subscriber.ts";
 import {
   askWorker,

@@ -11,7 +11,7 @@ import {
 } from "../../test/support/counting.ts";
 import { isQuick } from "../../test/support/effort.ts";
 import { until } from "../../test/support/feed.ts";
-import { temporaryDirectory } from "../../test/support/server.ts";
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 import { EventLog } from "../log/event-log.ts";
 import { markHeader } from "../log/idempotency.ts";
 import { createLogger } from "../logger.ts";

@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { makeKeyPair, principalOf, refusal, sign } from "../../test/support/tokens.ts";
 import { createAuthenticator } from "./authenticator.ts";
 import type { Authenticator } from "./principal.ts";
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 const create = (settings: Record<string, string>): Authenticator =>
   createAuthenticator({ mode: "jwt", defaultClaims: {}, allowQueryToken: false, ...settings });
@@ -87,26 +87,25 @@ test.each([
 test.skipIf(Bun.which("openssl") === null)(
   "a certificate gives its public key, and of a chain the first one counts",
   async () => {
-    const dir = mkdtempSync(join(tmpdir(), "headgate-auth-"));
-    try {
-      const certify = (name: string): { cert: string; key: string } => {
-        const [cert, key] = [join(dir, `${name}.crt`), join(dir, `${name}.key`)];
-        const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        const output = ["-keyout", key, "-out", cert, "-subj", `/CN=${name}`];
-        const made = Bun.spawnSync(["openssl", "req", "-x509", ...kind, ...output]);
-        expect(made.exitCode).toBe(0);
-        return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
-      };
-      const [leaf, root] = [certify("leaf"), certify("root")];
-      const { createPrivateKey } = await import("node:crypto");
-      const token = await sign({ alg: "ES256", privateKey: createPrivateKey(leaf.key) });
-      for (const publicKey of [leaf.cert, `${leaf.cert}${root.cert}`]) {
-        expect((await principalOf(create({ publicKey }), token)).user).toBe("u1");
-      }
-      const error = await refusal(() => principalOf(create({ publicKey: root.cert }), token));
-      expect(error.message).toContain("signature");
-    } finally {
-      rmSync(dir, { recursive: true });
+    using directory = temporaryDirectory();
+    const certify = (name: string): { cert: string; key: string } => {
+      const [cert, key] = [
+        join(directory.path, `${name}.crt`),
+        join(directory.path, `${name}.key`),
+      ];
+      const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+      const output = ["-keyout", key, "-out", cert, "-subj", `/CN=${name}`];
+      const made = Bun.spawnSync(["openssl", "req", "-x509", ...kind, ...output]);
+      expect(made.exitCode).toBe(0);
+      return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+    };
+    const [leaf, root] = [certify("leaf"), certify("root")];
+    const { createPrivateKey } = await import("node:crypto");
+    const token = await sign({ alg: "ES256", privateKey: createPrivateKey(leaf.key) });
+    for (const publicKey of [leaf.cert, `${leaf.cert}${root.cert}`]) {
+      expect((await principalOf(create({ publicKey }), token)).user).toBe("u1");
     }
+    const error = await refusal(() => principalOf(create({ publicKey: root.cert }), token));
+    expect(error.message).toContain("signature");
   },
 );

@@ -1,7 +1,5 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { HeadgateError } from "../errors.ts";
 import { createMetrics } from "../metrics.ts";
@@ -12,18 +10,7 @@ import { EventLog } from "./event-log.ts";
 import type { Position } from "./position.ts";
 import type { StoredEntry } from "./stored-entry.ts";
 import { runs } from "../../test/support/effort.ts";
-
-const directories: string[] = [];
-afterEach(() => {
-  for (const directory of directories.splice(0))
-    rmSync(directory, { recursive: true, force: true });
-});
-
-function temporaryDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), "headgate-log-"));
-  directories.push(directory);
-  return directory;
-}
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 function record(
   offset: number,
@@ -52,7 +39,8 @@ function memoryLog(now?: () => number): EventLog {
 
 describe("the log", () => {
   test("returns what was stored, bytes and all, from memory and from disk", () => {
-    const path = join(temporaryDirectory(), "log.db");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "log.db");
     const odd: RecordEntry = {
       ...record(0, { timestampMs: -1 }),
       key: null,
@@ -199,7 +187,8 @@ describe("the log", () => {
   });
 
   test("stores nothing of a batch that fails, and says why until one goes through", () => {
-    const path = join(temporaryDirectory(), "log.db");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "log.db");
     using log = new EventLog({ path, durable: true });
     log.append([topic(), record(0)]);
     expect(() => log.append([record(1), record(0, { topic: "unknown" })])).toThrow(
@@ -234,7 +223,8 @@ test("embedded publishes of one turn are stored in order, with their coordinates
 });
 
 test("a second user of a DATA_DIR is refused with a clear message", () => {
-  const path = temporaryDirectory();
+  using directory = temporaryDirectory();
+  const { path } = directory;
   {
     using _held = takeDataDir(path);
     expect(() => takeDataDir(path)).toThrow(/in use by another Headgate process/);

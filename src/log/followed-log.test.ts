@@ -1,7 +1,5 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runs } from "../../test/support/effort.ts";
 import { entriesAfter, expectSameAnswers } from "../../test/support/log-answers.ts";
@@ -12,18 +10,7 @@ import { markHeader } from "./idempotency.ts";
 import type { Position, TopicPosition } from "./position.ts";
 import type { ReadableLog } from "./readable-log.ts";
 import { TopicStates } from "./topic-state.ts";
-
-const directories: string[] = [];
-afterEach(() => {
-  for (const directory of directories.splice(0))
-    rmSync(directory, { recursive: true, force: true });
-});
-
-function temporaryFile(): string {
-  const directory = mkdtempSync(join(tmpdir(), "headgate-followed-"));
-  directories.push(directory);
-  return join(directory, "log.db");
-}
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 function record(offset: number, more: Partial<RecordEntry> = {}): RecordEntry {
   return {
@@ -50,7 +37,8 @@ const ALL = { arrivedBeforeMs: Number.MAX_SAFE_INTEGER, maxBytes: 0 };
 
 /** A writer and its follower. */
 function pair(options: { tailBytes?: number; stepEntries?: number } = {}) {
-  const path = temporaryFile();
+  const directory = temporaryDirectory();
+  const path = join(directory.path, "log.db");
   const log = new EventLog({ path, durable: false, tailBytes: 500 });
   const followed = new FollowedLog({ path, tailBytes: 500, ...options });
   return {
@@ -59,6 +47,7 @@ function pair(options: { tailBytes?: number; stepEntries?: number } = {}) {
     [Symbol.dispose]: () => {
       followed[Symbol.dispose]();
       log[Symbol.dispose]();
+      directory[Symbol.dispose]();
     },
   };
 }

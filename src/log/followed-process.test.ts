@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../test/support/feed.ts";
 import { entriesAfter, expectSameAnswers } from "../../test/support/log-answers.ts";
 import { EventLog } from "./event-log.ts";
 import { FollowedLog } from "./followed-log.ts";
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 test("a followed log reads each entry once and in order from a process that is killed and started again", async () => {
-  const directory = mkdtempSync(join(tmpdir(), "headgate-followed-"));
-  const path = join(directory, "log.db");
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "log.db");
   let writer = await startWriter(path);
   using followed = new FollowedLog({ path });
   let last = followed.headSeq;
@@ -56,7 +56,6 @@ test("a followed log reads each entry once and in order from a process that is k
   expect(longestWal).toBeLessThan(25e6);
   using log = new EventLog({ path, durable: false });
   expectSameAnswers(followed, log, ["t"]);
-  rmSync(directory, { recursive: true, force: true });
 }, 60_000);
 
 async function startWriter(path: string) {

@@ -1,11 +1,10 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RecordEntry, RecordHeader } from "./entry.ts";
 import { EventLog } from "./event-log.ts";
 import { markHeader, markTextOf } from "./idempotency.ts";
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 function marked(
   offset: number,
@@ -86,25 +85,21 @@ test.each([
 });
 
 test("a log of the version before is brought up to date, and keeps what it holds", () => {
-  const directory = mkdtempSync(join(tmpdir(), "headgate-log-"));
-  try {
-    const path = join(directory, "embedded.db");
-    {
-      using log = new EventLog({ path, durable: true });
-      log.append([{ kind: "topic", topic: "t", tag: "a", offsets: [0, 0] }, marked(0)]);
-    }
-    const old = new Database(path);
-    // The first log's checkpointer may still be ending in its thread.
-    old.run("PRAGMA busy_timeout = 2000");
-    old.run("DROP INDEX entries_mark");
-    old.run("ALTER TABLE entries DROP COLUMN mark");
-    old.run("PRAGMA user_version = 1");
-    old.close();
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "embedded.db");
+  {
     using log = new EventLog({ path, durable: true });
-    expect(valuesOf(log)).toEqual(["v0"]);
-    log.append([marked(1, { digest: "e" }), marked(2, { digest: "e" })]);
-    expect(valuesOf(log)).toEqual(["v0", "v1"]);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+    log.append([{ kind: "topic", topic: "t", tag: "a", offsets: [0, 0] }, marked(0)]);
   }
+  const old = new Database(path);
+  // The first log's checkpointer may still be ending in its thread.
+  old.run("PRAGMA busy_timeout = 2000");
+  old.run("DROP INDEX entries_mark");
+  old.run("ALTER TABLE entries DROP COLUMN mark");
+  old.run("PRAGMA user_version = 1");
+  old.close();
+  using log = new EventLog({ path, durable: true });
+  expect(valuesOf(log)).toEqual(["v0"]);
+  log.append([marked(1, { digest: "e" }), marked(2, { digest: "e" })]);
+  expect(valuesOf(log)).toEqual(["v0", "v1"]);
 });

@@ -1,25 +1,17 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HeadgateError } from "../errors.ts";
 import { openDatabase } from "./database.ts";
 import { EventLog } from "./event-log.ts";
 import { KeptState } from "./kept-state.ts";
-
-function temporaryFile(): Disposable & { readonly path: string } {
-  const directory = mkdtempSync(join(tmpdir(), "headgate-kept-"));
-  return {
-    path: join(directory, "log.db"),
-    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
-  };
-}
+import { temporaryDirectory } from "../../test/support/temporary-directory.ts";
 
 test("what is kept is there again after a restart, and what was removed is not", () => {
-  using file = temporaryFile();
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "log.db");
   {
-    using log = new EventLog({ path: file.path, durable: true });
+    using log = new EventLog({ path, durable: true });
     log.kept.write([
       ["a", "1"],
       ["b", "2"],
@@ -31,7 +23,7 @@ test("what is kept is there again after a restart, and what was removed is not",
       ["never there", undefined],
     ]);
   }
-  using log = new EventLog({ path: file.path, durable: true });
+  using log = new EventLog({ path, durable: true });
   expect(new Map(log.kept.all())).toEqual(
     new Map([
       ["a", "ä"],
@@ -54,9 +46,10 @@ test("of a write that fails in the middle nothing is kept, and the next one goes
 });
 
 test("a durable log syncs its appends again after each write, failed ones too", () => {
-  using file = temporaryFile();
-  using db = openDatabase({ path: file.path, durable: true });
-  const kept = new KeptState(db, { path: file.path, durable: true });
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "log.db");
+  using db = openDatabase({ path, durable: true });
+  const kept = new KeptState(db, { path, durable: true });
   const synchronous = (): unknown => db.query("PRAGMA synchronous").get();
   const during: unknown[] = [];
   const watched = function* (): Generator<readonly [string, string]> {
@@ -72,18 +65,19 @@ test("a durable log syncs its appends again after each write, failed ones too", 
 });
 
 test("a log of the version before gets the table, and keeps its entries", () => {
-  using file = temporaryFile();
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "log.db");
   {
-    using log = new EventLog({ path: file.path, durable: true });
+    using log = new EventLog({ path, durable: true });
     log.append([{ kind: "topic", topic: "t", tag: "a", offsets: [0] }]);
   }
-  const old = new Database(file.path);
+  const old = new Database(path);
   // The first log's checkpointer may still be ending in its thread.
   old.run("PRAGMA busy_timeout = 2000");
   old.run("DROP TABLE kept");
   old.run("PRAGMA user_version = 2");
   old.close();
-  using log = new EventLog({ path: file.path, durable: true });
+  using log = new EventLog({ path, durable: true });
   log.kept.write([["a", "1"]]);
   expect(log.kept.all()).toEqual([["a", "1"]]);
   expect(log.headSeq).toBe(1);

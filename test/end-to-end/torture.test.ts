@@ -1,6 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../support/kafka-node.ts";
 import { kafkaAvailable, startKafka, uniqueTopic } from "../support/kafka.ts";
@@ -8,6 +6,7 @@ import { until } from "../support/feed.ts";
 import { type ServerProcess, type Settings, startServer } from "../support/server.ts";
 import { HoppingReader } from "./hopping-reader.ts";
 import { produceNumbered } from "./numbered-records.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const RECORDS = 100_000;
 const READERS = 50;
@@ -17,7 +16,7 @@ const AFTERWARDS = 120;
 describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
   test("F2 F6 F19 G2 fifty readers on two instances get 100,000 records once and in order, through killed instances, a killed broker and a re-created topic", async () => {
     await using kafka = await startKafka({ properties: { "delete.topic.enable": "true" } });
-    const directory = mkdtempSync(join(tmpdir(), "headgate-torture-"));
+    using directory = temporaryDirectory();
     const topics = ["a", "b", "c"].map((name) => uniqueTopic(name));
     for (const topic of topics) await kafka.createTopic(topic, PARTITIONS);
     const instances = await Promise.all(
@@ -25,7 +24,7 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
         const env = {
           KAFKA_BROKERS: kafka.brokers.join(","),
           KAFKA_TOPICS: topics.join(","),
-          DATA_DIR: join(directory, name),
+          DATA_DIR: join(directory.path, name),
           PORT: String(await freePort()),
         };
         return new Instance(env);
@@ -111,7 +110,6 @@ describe.skipIf(!kafkaAvailable())("with real Kafka", () => {
     } finally {
       for (const reader of readers) reader.stop();
       await Promise.all(instances.map((instance) => instance.kill()));
-      rmSync(directory, { recursive: true, force: true });
     }
   }, 300_000);
 });

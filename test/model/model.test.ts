@@ -1,10 +1,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Instance, type Truth } from "./world.ts";
 import { runs } from "../support/effort.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 type Action =
   | { kind: "produce" | "lose"; topic: number; partition: number; count: number }
@@ -49,11 +48,11 @@ const RUNS = Number(Bun.env["MODEL_RUNS"] ?? runs(150));
 test("B7 B9 B10 F5 F6 F7 F19 F20 a client gets each matching event once and in order, or is told truly that it cannot, over any instances", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 120 }), async (actions) => {
-      const directory = mkdtempSync(join(tmpdir(), "headgate-model-"));
+      using directory = temporaryDirectory();
       const truth: Truth = {
         topics: new Map(TOPICS.map((name) => [name, freshTopic(`${name[0]}0`)])),
       };
-      const instances = [0, 1, 2].map((n) => new Instance(truth, join(directory, `${n}.db`)));
+      const instances = [0, 1, 2].map((n) => new Instance(truth, join(directory.path, `${n}.db`)));
       const clients = [
         new Client(TOPICS, true),
         new Client(TOPICS, false),
@@ -68,7 +67,6 @@ test("B7 B9 B10 F5 F6 F7 F19 F20 a client gets each matching event once and in o
         await settle({ truth, instances, clients });
       } finally {
         for (const one of instances) one[Symbol.dispose]();
-        rmSync(directory, { recursive: true, force: true });
       }
     }),
     { numRuns: RUNS },

@@ -1,4 +1,4 @@
-import { temporaryDirectory } from "./server.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 /** A file system of its own, in memory; undefined where this machine does not let us mount one. */
 export function mountDisk(path: string, size: string): Disposable | undefined {

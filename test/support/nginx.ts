@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "./feed.ts";
 import { freePort } from "./kafka-node.ts";
-import { temporaryDirectory } from "./server.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 /** A running nginx. Stopped, and its directory removed, by `await using`. */
 interface Nginx extends AsyncDisposable {

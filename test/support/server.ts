@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createHeadgate, type Headgate } from "../../src/headgate.ts";
 import { until } from "./feed.ts";
@@ -83,15 +81,6 @@ export async function startLocalServer(settings: Settings = {}): Promise<LocalSe
     port: Number(new URL(headgate.url).port),
     headgate,
     [Symbol.asyncDispose]: () => headgate.stop(),
-  };
-}
-
-/** A directory of its own, removed at the end of the block. */
-export function temporaryDirectory(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), "headgate-test-"));
-  return {
-    path,
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   };
 }
 

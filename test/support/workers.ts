@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { until } from "./feed.ts";
 import { RawPeer } from "./peers.ts";
-import { type ServerProcess, type Settings, startServer, temporaryDirectory } from "./server.ts";
+import { type ServerProcess, type Settings, startServer } from "./server.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 import { socketInode } from "./socket-inode.ts";
 
 /** A server with several workers, and a DATA_DIR of its own where the settings name none. */
