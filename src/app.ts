@@ -4,6 +4,7 @@ import { type Config, helpText } from "./config.ts";
 import { HeadgateError } from "./errors.ts";
 import { createHeadgate, type Headgate } from "./headgate.ts";
 import { createLogger, type Logger } from "./logger.ts";
+import { WORKER_ARGUMENT } from "./serving/worker-command.ts";
 import { warningsOf } from "./warnings.ts";
 
 // Above what is awaited: signals come at any time.
@@ -18,6 +19,8 @@ if (option === "--help" || option === "-h") {
   process.stdout.write(helpText());
 } else if (option === "--version") {
   process.stdout.write(`headgate ${packageJson.version}\n`);
+} else if (option === WORKER_ARGUMENT && process.send) {
+  await import("./serving/worker.ts");
 } else if (option !== undefined) {
   fail(`Unknown option ${option}; use --help or --version. Settings are environment variables.`);
 } else {

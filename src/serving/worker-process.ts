@@ -1,6 +1,7 @@
 import type { Logger } from "../logger.ts";
 import { Channel, type Message } from "./channel.ts";
 import type { FeederOffers, WorkerFigures, WorkerOffers } from "./contract.ts";
+import { workerCommand } from "./worker-command.ts";
 
 interface WorkerProcessOptions {
   /** 1, 2, 3 …: its place in the pool, which another one takes when it has ended. */
@@ -29,7 +30,7 @@ export class WorkerProcess {
 
   constructor({ worker, logger, offersTo, onEnded }: WorkerProcessOptions) {
     this.worker = worker;
-    this.#child = Bun.spawn([process.execPath, new URL("worker.ts", import.meta.url).pathname], {
+    this.#child = Bun.spawn(workerCommand(), {
       stdin: "ignore",
       stdout: "inherit",
       stderr: "inherit",
