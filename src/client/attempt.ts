@@ -1,5 +1,7 @@
+import { authorization } from "./authorization.ts";
 import { withDeadline } from "./deadline.ts";
-import type { Problem } from "./publish-error.ts";
+import { parseJson } from "./json.ts";
+import { parseProblem, type Problem } from "./problem.ts";
 import { parsePublished, type Published } from "./published.ts";
 
 /** The part of `fetch` that is used here. */
@@ -67,14 +69,6 @@ export async function attempt(request: PublishRequest, connection: Connection): 
   }
 }
 
-/** @throws Error for a token that no header can carry: runtimes would repeat it in theirs. */
-function authorization(token: string | undefined): { Authorization?: string } {
-  if (token === undefined) return {};
-  const text = token.trim();
-  if (/^[\x21-\x7e]+$/.test(text)) return { Authorization: `Bearer ${text}` };
-  throw new Error("The token is empty, or has characters that no header can carry");
-}
-
 async function readAnswer(response: Response): Promise<Outcome> {
   const { status } = response;
   if (response.type === "opaqueredirect" || (status >= 300 && status < 400)) {
@@ -89,33 +83,18 @@ async function readAnswer(response: Response): Promise<Outcome> {
     return { failure: { reason, status, mayBeStored: true, isRetryable: true } };
   }
   const problem = parseProblem(await response.text().catch(() => ""));
+  const mayBeStored = problem?.mayBeStored;
   return {
     failure: {
       reason: `it was answered with ${[status, ...errorName(problem)].join(" ")}`,
       status,
       problem,
       // Who answers 4xx has refused it; behind a 5xx of a proxy anything may have happened.
-      mayBeStored: problem?.mayBeStored ?? status >= 500,
+      mayBeStored: typeof mayBeStored === "boolean" ? mayBeStored : status >= 500,
       isRetryable: RETRYABLE.has(status),
       retryAfter: response.headers.get("retry-after"),
     },
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function parseProblem(text: string): Problem | undefined {
-  const body = parseJson(text);
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return undefined;
-  // Any member may be of any type; those that are used are looked at below.
-  const { mayBeStored, ...rest } = body as Problem;
-  return typeof mayBeStored === "boolean" ? { ...rest, mayBeStored } : rest;
 }
 
 /** The end of a problem's `type`, where it has the form of Headgate's: other words could be anything. */

@@ -1,6 +1,7 @@
 import type { NotificationKind } from "../notifications/kinds.ts";
 import type { NotificationArguments } from "../notifications/senders.ts";
 import type { Fetch } from "./attempt.ts";
+import { parseBaseUrl } from "./base-url.ts";
 import { pause } from "./deadline.ts";
 import { deliver } from "./deliver.ts";
 import { checkIdempotencyKey, createIdempotencyKey } from "./idempotency-key.ts";
@@ -97,7 +98,7 @@ export function createProducer({
   timeoutMs = 15_000,
   maxRetries = 5,
 }: ProducerOptions): Producer {
-  const base = parseBase(url);
+  const base = parseBaseUrl(url);
   if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
     throw new RangeError(`timeoutMs must be more than 0 and at most ${MAX_TIMEOUT_MS}`);
   }
@@ -143,24 +144,4 @@ export function createProducer({
       return post(`/notifications/${encodeURIComponent(kind)}`, body, options);
     },
   };
-}
-
-/** The URL without a slash at its end. What is refused is not repeated: a password may be in it. */
-function parseBase(url: string): string {
-  const { protocol, origin, pathname, username, password, search, hash } = parseUrl(url) ?? {};
-  const isPlain = [username, password, search, hash].every((part) => part === "");
-  if (isPlain && (protocol === "https:" || protocol === "http:")) {
-    return `${origin}${pathname?.replace(/\/+$/, "")}`;
-  }
-  throw new TypeError(
-    "url must be an http or https address without a user, a query and a fragment; the token goes into token",
-  );
-}
-
-function parseUrl(url: string): Partial<URL> | undefined {
-  try {
-    return new URL(url);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,14 +1,4 @@
-/** What the server says went wrong [RFC 9457]; `type` is stable, such as `/errors/topic-not-found`. */
-export interface Problem {
-  readonly type?: string;
-  readonly title?: string;
-  readonly status?: number;
-  readonly detail?: string;
-  /** Place in the body [RFC 6901]. */
-  readonly pointer?: string;
-  readonly mayBeStored?: boolean;
-  readonly [member: string]: unknown;
-}
+import type { Problem } from "./problem.ts";
 
 export interface PublishErrorDetails {
   readonly status: number | undefined;

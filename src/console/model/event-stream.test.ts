@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { fetchTransport } from "../../client/fetch-transport.ts";
 import { EventStream } from "./event-stream.ts";
 import type { ReceivedEvent } from "./received-event.ts";
 import { describeReset, type ResetNotice, type StreamState } from "./stream-state.ts";
@@ -17,19 +18,21 @@ class Bench {
 
   constructor() {
     this.stream = new EventStream({
-      open: async ({ lastEventId, signal }) => {
-        this.requests.push({ lastEventId });
+      transport: fetchTransport(async (_url, { headers, signal }) => {
+        this.requests.push({ lastEventId: new Headers(headers).get("Last-Event-ID") ?? undefined });
         const answer = this.#answers.shift();
         if (answer) return answer();
         return new Response(this.#body(signal), {
           headers: { "Content-Type": "text/event-stream;charset=utf-8" },
         });
-      },
+      })({ url: () => "http://127.0.0.1/events", withCredentials: false, types: [] }),
+      token: { get: () => Promise.resolve(undefined), isRenewable: false },
       onState: (state) => this.states.push(state),
       onEvent: (event) => this.events.push(event),
       onReset: (notice) => this.resets.push(notice),
       clock: {
         nowMs: () => this.nowMs,
+        wallMs: () => this.nowMs,
         random: () => 1,
         after: (ms, call) => {
           const timer = { atMs: this.nowMs + ms, call };
@@ -79,11 +82,11 @@ class Bench {
     await settled();
   }
 
-  #body(signal: AbortSignal): ReadableStream<Uint8Array<ArrayBuffer>> {
+  #body(signal: AbortSignal | null | undefined): ReadableStream<Uint8Array<ArrayBuffer>> {
     return new ReadableStream({
       start: (controller) => {
         this.#writer = controller;
-        signal.addEventListener("abort", () => {
+        signal?.addEventListener("abort", () => {
           try {
             controller.error(new Error("aborted"));
           } catch {
@@ -134,7 +137,7 @@ test("who was cut in the middle of an event comes back with the one before, and 
   await bench.send(CONNECTION + LIVE + record(1));
   await bench.send(record(2).slice(0, -1));
   await bench.cut();
-  expect(bench.state).toMatchObject({ name: "disconnected", why: "The server cannot be reached" });
+  expect(bench.state).toMatchObject({ name: "disconnected", why: "The server cannot be reached (cut)" });
   await bench.pass(2000);
   await bench.send(CONNECTION.replace("p0", "p1") + record(2) + LIVE);
   expect(bench.requests).toEqual([{ lastEventId: undefined }, { lastEventId: "p1" }]);

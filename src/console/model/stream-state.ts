@@ -44,7 +44,7 @@ const CLOSED: Readonly<Record<string, string>> = {
   "token-expired": "The token has expired",
 };
 
-/** Why the server ended the stream, in words. */
-export function describeClose(reason: string): string {
-  return CLOSED[reason] ?? `The server closed the stream (${reason})`;
+/** Why the server ended the stream, in words; undefined for reasons that it does not give. */
+export function describeClose(reason: string): string | undefined {
+  return CLOSED[reason];
 }

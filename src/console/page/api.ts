@@ -15,8 +15,8 @@ export interface Session {
 export class Api {
   #token = readToken();
 
-  get hasToken(): boolean {
-    return this.#token !== undefined;
+  get token(): string | undefined {
+    return this.#token;
   }
 
   /** Kept until the tab is closed, and never part of an address. */

@@ -1,7 +1,10 @@
 import type { DashboardData } from "../../dashboard/dashboard-data.ts";
 import type { SourceStatus } from "../../log/source.ts";
+import { systemClock } from "../../client/clock.ts";
+import { fetchTransport } from "../../client/fetch-transport.ts";
+import { problemText } from "../../client/problem.ts";
 import type { CommandContext } from "../model/curl.ts";
-import { EventStream, problemText } from "../model/event-stream.ts";
+import { EventStream } from "../model/event-stream.ts";
 import { formatClock, formatDuration } from "../model/figures.ts";
 import type { StreamState } from "../model/stream-state.ts";
 import { Api, type Session } from "./api.ts";
@@ -53,27 +56,13 @@ const tail = new TailSection({
 });
 
 const stream = new EventStream({
-  open: ({ lastEventId, signal }) => {
-    const query = ["envelope=true"];
-    if (lastEventId === undefined) query.push(`recent=${FIRST_EVENTS}`);
-    if (channels.length > 0) {
-      query.push(`channels=${channels.map((channel) => encodeURIComponent(channel)).join(",")}`);
-    }
-    const headers = new Headers({ Accept: "text/event-stream" });
-    if (lastEventId !== undefined) headers.set("Last-Event-ID", lastEventId);
-    return api.request(`events?${query.join("&")}`, { headers, signal });
-  },
+  transport: fetchTransport()({ url: eventsUrl, withCredentials: false, types: [] }),
+  // Who signs in with another one begins anew.
+  token: { get: () => Promise.resolve(api.token), isRenewable: false },
   onState,
   onEvent: (event) => tail.add(event),
   onReset: showReset,
-  clock: {
-    nowMs: () => performance.now(),
-    random: Math.random,
-    after: (ms, call) => {
-      const timer = setTimeout(call, ms);
-      return () => clearTimeout(timer);
-    },
-  },
+  clock: systemClock,
 });
 
 const stateBar = new StateBar({
@@ -124,6 +113,15 @@ listenForKeys({
 });
 addEventListener("online", () => stream.retryNow());
 start();
+
+function eventsUrl(): string {
+  const query = ["envelope=true"];
+  if (stream.lastEventId === undefined) query.push(`recent=${FIRST_EVENTS}`);
+  if (channels.length > 0) {
+    query.push(`channels=${channels.map((channel) => encodeURIComponent(channel)).join(",")}`);
+  }
+  return api.url(`events?${query.join("&")}`);
+}
 
 /** Begins anew: who looks at the page may have changed. */
 function start(): void {

@@ -1,4 +1,4 @@
-import { problemText } from "../model/event-stream.ts";
+import { problemText } from "../../client/problem.ts";
 import { checkJson, publishBody, publishedText } from "../model/publication.ts";
 import type { Api, Session } from "./api.ts";
 import { byId, el, setText } from "./dom.ts";

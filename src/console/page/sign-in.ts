@@ -31,7 +31,7 @@ export class SignIn {
   /** Asks for a token, and says why. */
   ask(why: string): void {
     setText(this.#why, why);
-    this.#forget.hidden = !this.#api.hasToken;
+    this.#forget.hidden = this.#api.token === undefined;
     if (!this.#panel.hidden) return;
     this.#panel.hidden = false;
     this.#field.focus();

@@ -1,0 +1,25 @@
+/** Where pages are; there is none outside of browsers. */
+const { location } = globalThis as { readonly location?: { readonly href: string } };
+
+/**
+ * The address of a server without a slash at its end; in a page it may be relative to the page's own.
+ * @throws TypeError for what is none. It is not repeated: a password may be in it.
+ */
+export function parseBaseUrl(url: string): string {
+  const { protocol, origin, pathname, username, password, search, hash } = parseUrl(url) ?? {};
+  const isPlain = [username, password, search, hash].every((part) => part === "");
+  if (isPlain && (protocol === "https:" || protocol === "http:")) {
+    return `${origin}${pathname?.replace(/\/+$/, "")}`;
+  }
+  throw new TypeError(
+    "url must be an http or https address without a user, a query and a fragment; the token goes into token",
+  );
+}
+
+function parseUrl(url: string): Partial<URL> | undefined {
+  try {
+    return new URL(url, location?.href);
+  } catch {
+    return undefined;
+  }
+}

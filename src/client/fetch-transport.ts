@@ -1,0 +1,68 @@
+import { createParser } from "eventsource-parser";
+import type { Fetch } from "./attempt.ts";
+import { authorization } from "./authorization.ts";
+import { problemText } from "./problem.ts";
+import { parseRetryAfter } from "./retry-delay.ts";
+import type { Ending, MakeTransport, TransportSink } from "./transport.ts";
+
+/** An event that never ends must not fill the memory: the largest that a server lets through is far smaller. */
+const MAX_EVENT_CHARACTERS = 64 << 20;
+
+/** Reads with `fetch`: the token travels in a header, and what is not taken is not read. */
+export function fetchTransport(ownFetch: Fetch = (...args) => fetch(...args)): MakeTransport {
+  return ({ url, withCredentials }) =>
+    async ({ token, lastEventId, signal }, sink) => {
+      const response = await ownFetch(url(), {
+        headers: {
+          Accept: "text/event-stream",
+          ...authorization(token),
+          ...(lastEventId && { "Last-Event-ID": headerText(lastEventId) }),
+        },
+        signal,
+        cache: "no-store",
+        credentials: withCredentials ? "include" : "same-origin",
+      });
+      return (await refusalOf(response)) ?? read(response, sink, lastEventId ?? "");
+    };
+}
+
+async function read({ body }: Response, sink: TransportSink, lastEventId: string): Promise<Ending> {
+  let id = lastEventId;
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_CHARACTERS,
+    onRetry: sink.onRetry,
+    // [WHATWG HTML §9.2.6] the last event id stays until another one comes.
+    onId: (next) => (id = next),
+    onEvent: ({ event: type = "message", data }) => sink.onFrame({ type, id, data }),
+  });
+  const decoder = new TextDecoder();
+  const reader = body?.getReader();
+  for (;;) {
+    await sink.gate.opened();
+    const piece = await reader?.read();
+    if (!piece || piece.done) break;
+    sink.onBytes();
+    parser.feed(decoder.decode(piece.value, { stream: true }));
+  }
+  return { kind: "lost", why: { reason: "ended", message: "The server ended the stream" } };
+}
+
+/** What is no stream; undefined: it is one. */
+async function refusalOf(response: Response): Promise<Ending | undefined> {
+  const { status, headers } = response;
+  const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  if (status === 200 && isStream) return undefined;
+  const message = await problemText(response);
+  const why = { reason: "refused", message, httpStatus: status };
+  // What passes by itself: the server's faults, limits, and other people's pages.
+  // [WHATWG HTML §9.2.3] 204 asks a client not to come back.
+  const passes = status >= 500 || status === 429 || status === 408 || status < 400;
+  if (!passes || status === 204) return { kind: "refused", why };
+  const retryMs = parseRetryAfter(headers.get("retry-after"), Date.now());
+  return { kind: "lost", why, retryMs };
+}
+
+/** Headers carry bytes: those of UTF-8, as `EventSource` sends them. */
+function headerText(id: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(id));
+}

@@ -1,0 +1,32 @@
+import { parseJson } from "./json.ts";
+
+/** What the server says went wrong [RFC 9457]; `type` is stable, such as `/errors/topic-not-found`. */
+export interface Problem {
+  readonly type?: string;
+  readonly title?: string;
+  readonly status?: number;
+  readonly detail?: string;
+  /** Place in the body [RFC 6901]. */
+  readonly pointer?: string;
+  readonly mayBeStored?: boolean;
+  readonly [member: string]: unknown;
+}
+
+/** What a text says is a problem; undefined where it is none. */
+export function parseProblem(text: string): Problem | undefined {
+  const body = parseJson(text);
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return undefined;
+  // Any member may be of any type; who uses one looks at it.
+  return body as Problem;
+}
+
+/** What a problem says, or the status where the answer is none: a proxy's, perhaps. */
+export async function problemText(response: Response): Promise<string> {
+  const status = `The answer was ${response.status}${response.statusText && ` ${response.statusText}`}`;
+  if (!response.headers.get("content-type")?.startsWith("application/problem+json")) {
+    await response.body?.cancel();
+    return status;
+  }
+  const { detail } = parseProblem(await response.text().catch(() => "")) ?? {};
+  return typeof detail === "string" ? detail : status;
+}
