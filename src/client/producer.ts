@@ -1,5 +1,5 @@
 import type { NotificationKind } from "../notifications/kinds.ts";
-import type { NotificationArguments } from "../notifications/senders.ts";
+import type { NotificationArguments } from "../notifications/arguments.ts";
 import type { Fetch } from "./attempt.ts";
 import { parseBaseUrl } from "./base-url.ts";
 import { pause } from "./deadline.ts";

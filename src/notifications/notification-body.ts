@@ -7,12 +7,8 @@ import {
 } from "../publishing/event-rules.ts";
 import { pointerTo } from "../publishing/json-pointer.ts";
 import { hasControlCharacter } from "../sse/event.ts";
+import { NOTIFICATION_TARGETS } from "./arguments.ts";
 import { type KindEntry, NOTIFICATION_KINDS, type NotificationKind } from "./kinds.ts";
-
-/** Whom a notification is for: one of these by its id, or `all`. */
-export type NotificationTarget = (typeof TARGETS)[number];
-
-const TARGETS = ["user", "channel", "client", "all"] as const;
 
 /** Objects in objects: writing a hundred thousand of them as JSON again takes Bun more than a second. */
 const MAX_DEPTH = 1000;
@@ -84,7 +80,7 @@ function createSchema(kind: NotificationKind) {
       id: plainName,
       status: oneOf(`the statuses of ${kind}`, statuses),
       details: details.optional(),
-      target: oneOf("the targets", TARGETS),
+      target: oneOf("the targets", NOTIFICATION_TARGETS),
       targetId: plainName.optional(),
       metadata: metadataSchema.optional(),
     })

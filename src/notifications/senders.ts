@@ -1,24 +1,7 @@
 import { HeadgateError } from "../errors.ts";
-import {
-  NOTIFICATION_KINDS,
-  type NotificationDetails,
-  type NotificationKind,
-  type NotificationStatus,
-} from "./kinds.ts";
+import type { NotificationArguments } from "./arguments.ts";
+import { NOTIFICATION_KINDS, type NotificationKind } from "./kinds.ts";
 import { type NotificationEvent, toEvent } from "./notification.ts";
-import type { NotificationTarget } from "./notification-body.ts";
-
-/** What a notification of one kind says, to whom, in the order in which senders take it. */
-export type NotificationArguments<K extends NotificationKind> = [
-  id: string,
-  status: NotificationStatus<K>,
-  details: NotificationDetails<K>,
-  target: NotificationTarget,
-  /** Of the user, channel or client; left out for `all`. */
-  targetId?: string,
-  /** Travels as record headers. */
-  metadata?: Readonly<Record<string, string>>,
-];
 
 /** `send…Notification` of every kind: `sendUserAccountNotification` for `user-account`. */
 export type NotificationSenders<R> = {
