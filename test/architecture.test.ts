@@ -92,6 +92,7 @@ const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
     all: [...BASE, "config.ts", "options.ts", "publishing", "notifications", "running-server.ts"],
     types: ["hub", "log", "dashboard"],
   },
+  "needs-bun.ts": {},
   "app.ts": {
     all: [...BASE, "bun-version.ts", "config.ts", "headgate.ts", "serving", "warnings.ts"],
   },
