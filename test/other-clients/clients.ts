@@ -63,7 +63,7 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export function here(file: string): string {
+function here(file: string): string {
   return join(import.meta.dir, file);
 }
 
