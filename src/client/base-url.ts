@@ -6,13 +6,13 @@ const { location } = globalThis as { readonly location?: { readonly href: string
  * @throws TypeError for what is none. It is not repeated: a password may be in it.
  */
 export function parseBaseUrl(url: string): string {
-  const { protocol, origin, pathname, username, password, search, hash } = parseUrl(url) ?? {};
-  const isPlain = [username, password, search, hash].every((part) => part === "");
-  if (isPlain && (protocol === "https:" || protocol === "http:")) {
-    return `${origin}${pathname?.replace(/\/+$/, "")}`;
+  const { href = "", origin = "", pathname = "" } = parseUrl(url) ?? {};
+  // Nothing but these two: no user, no query, no fragment.
+  if (href === origin + pathname && href.startsWith("http")) {
+    return href.replace(/\/+$/, "");
   }
   throw new TypeError(
-    "url must be an http or https address without a user, a query and a fragment; the token goes into token",
+    "url must be an http or https address without user, query and fragment; a token goes into token",
   );
 }
 

@@ -1,5 +1,5 @@
-import { Connection } from "./connection.ts";
-import { EventStream, type MakeSource } from "./event-stream.ts";
+import { createConnection } from "./connection.ts";
+import { type MakeSource, openStream } from "./event-stream.ts";
 import { fetchTransport } from "./fetch-transport.ts";
 import type { EventOf, Schemas, Stream } from "./stream.ts";
 import type { StreamOptions } from "./stream-options.ts";
@@ -18,7 +18,7 @@ import type { StreamOptions } from "./stream-options.ts";
 export function connect<S extends Schemas = Schemas>(
   options: StreamOptions<S> = {},
 ): Stream<EventOf<S>> {
-  return new EventStream(options, connectionSource(options));
+  return openStream(options, connectionSource(options));
 }
 
 /** What says how connections are made. */
@@ -37,7 +37,7 @@ export function connectionSource({
   staleMs: quietMs = 45_000,
 }: ConnectionSettings): MakeSource {
   return ({ url: address, types = [], ...setup }) => {
-    return new Connection({
+    return createConnection({
       ...setup,
       transport: transport({ url: () => address, withCredentials, types }),
       backoff: { firstMs: 5000, factor: 1.5, maxMs: 30_000, ...backoff },

@@ -16,208 +16,187 @@ export interface ConnectionOptions extends FrameListener {
   readonly clock: Clock;
 }
 
+/** A source that can say where it is. */
+export interface Connection extends FrameSource {
+  /** The id that it would come back with. */
+  readonly lastEventId: string | undefined;
+}
+
 /** The longest that silence is borne, where it was nothing but silence each time. */
 const MAX_QUIET_MS = 960_000;
 
-/** A token that has just been made may be refused by a server whose clock is behind: once. */
+/** A token that has just been made may be refused once: by a server whose clock is behind. */
 const MAX_TOKEN_REFUSALS = 2;
 
 /**
  * One stream over as many connections as it takes. It comes back with the last id, and so gets exactly
  * the rest: an event counts once its blank line has come, and a part of one is forgotten.
  */
-export class Connection implements FrameSource {
-  readonly #options: ConnectionOptions;
-  #lastEventId: string | undefined;
-  #retryMs = 0;
-  #quietMs: number;
+export function createConnection(options: ConnectionOptions): Connection {
+  const { transport, token: tokens, backoff, maxAttempts, gate, clock, onState, onFrame } = options;
+  let lastEventId: string | undefined;
+  let retryMs = 0;
+  let { quietMs } = options;
   /** Attempts in a row that brought no stream. */
-  #failures = 0;
-  #tokenRefusals = 0;
-  #isOpen = false;
-  #closing: Ending | undefined;
-  #running = new AbortController();
-  #wake: () => void = () => undefined;
+  let failures = 0;
+  let tokenRefusals = 0;
+  let isOpen = false;
+  /** What the server said before it ended the stream. */
+  let closing: Ending | undefined;
+  /** Counts starts and stops: what runs for an older one is over. */
+  let runs = 0;
+  let abort = (): void => undefined;
+  let wake = (): void => undefined;
 
-  constructor(options: ConnectionOptions) {
-    this.#options = options;
-    this.#quietMs = options.quietMs;
+  function stop(): void {
+    runs += 1;
+    abort();
+    wake();
   }
 
-  /** The id that it would come back with. */
-  get lastEventId(): string | undefined {
-    return this.#lastEventId;
-  }
-
-  start(lastEventId?: string): void {
-    this.stop();
-    this.#running = new AbortController();
-    this.#lastEventId = lastEventId ?? this.#lastEventId;
-    this.#failures = 0;
-    this.#tokenRefusals = 0;
-    this.#quietMs = this.#options.quietMs;
-    void this.#run(this.#running.signal);
-  }
-
-  stop(): void {
-    this.#running.abort();
-  }
-
-  retryNow(): void {
-    this.#wake();
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
-    const { onState, clock, backoff, maxAttempts, gate } = this.#options;
-    this.#isOpen = false;
-    while (!signal.aborted) {
-      if (!this.#isOpen) onState({ name: "connecting" });
+  async function keepOpen(): Promise<void> {
+    const run = runs;
+    for (;;) {
+      if (!isOpen) onState({ name: "connecting" });
       await gate.opened();
-      if (signal.aborted) return;
-      const ending = await this.#connect(signal);
-      if (signal.aborted) return;
-      if (ending.kind === "full") continue;
+      if (run !== runs) return;
+      const ending = await connectOnce();
+      if (run !== runs) return;
+      if (ending.kind === "again") continue;
+      isOpen = false;
       const { why } = ending;
-      this.#isOpen = false;
-      const attempt = this.#failures + 1;
+      const attempt = failures + 1;
       if (ending.kind === "refused" || attempt > maxAttempts) {
         onState({ name: "error", why });
         return;
       }
-      const retryMs = Math.max(this.#retryMs, ending.retryMs ?? 0);
-      const random = clock.random();
-      const ms = reconnectDelayMs({ attempt: this.#failures, backoff, retryMs, random });
-      this.#failures = attempt;
-      onState({ name: "reconnecting", why, delayMs: ms, attempt });
-      await this.#wait(ms, signal);
+      const delayMs = reconnectDelayMs({
+        attempt: failures,
+        backoff,
+        retryMs: Math.max(retryMs, ending.retryMs ?? 0),
+        random: clock.random(),
+      });
+      failures = attempt;
+      onState({ name: "reconnecting", why, delayMs, attempt });
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(delayMs, resolve);
+        wake = () => {
+          cancel();
+          resolve();
+        };
+      });
     }
-  }
-
-  #wait(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener("abort", done);
-        this.#wake = () => undefined;
-        resolve();
-      };
-      const cancel = this.#options.clock.after(ms, done);
-      signal.addEventListener("abort", done);
-      this.#wake = done;
-    });
   }
 
   /** Opens one connection and reads it to its end. */
-  async #connect(running: AbortSignal): Promise<Ending> {
-    const { clock, gate } = this.#options;
+  async function connectOnce(): Promise<Ending> {
     const connection = new AbortController();
-    const abort = (): void => connection.abort();
-    running.addEventListener("abort", abort);
-    const silence = watchSilence({ clock, gate, quietMs: this.#quietMs }, abort);
-    const renewal = { isDue: false, cancel: (): void => undefined };
-    this.#closing = undefined;
-    try {
-      const renew = (): void => {
-        renewal.isDue = true;
-        abort();
-      };
-      const open = this.#open(connection.signal, {
-        onBytes: silence.noteBytes,
-        onToken: (token) => (renewal.cancel = this.#renewLater(token, renew)),
-      });
-      const ending = await Promise.race([open, aborted(connection.signal)]);
-      return this.#closing ?? this.#judge(ending);
-    } catch (error) {
-      if (renewal.isDue) return { kind: "full" };
-      if (!silence.hasFired)
-        return lost("unreachable", `The server cannot be reached${said(error)}`);
-      this.#quietMs = Math.min(MAX_QUIET_MS, this.#quietMs * 2);
-      return lost("silent", "The server has said nothing for too long");
-    } finally {
-      silence.end();
-      renewal.cancel();
-      running.removeEventListener("abort", abort);
+    const { signal } = connection;
+    abort = () => connection.abort();
+    closing = undefined;
+    /** What is said of a connection that is aborted. */
+    let ending = lost("stopped", "");
+    const silence = watchSilence({ clock, gate, quietMs }, () => {
+      quietMs = Math.min(MAX_QUIET_MS, quietMs * 2);
+      ending = lost("silent", "The server has said nothing for too long");
       connection.abort();
+    });
+    const renew = (): void => {
+      ending = { kind: "again" };
+      connection.abort();
+    };
+    try {
+      // Whether or not the transport, or who gives the token, heeds the signal.
+      ending = await Promise.race([open(signal, silence.noteBytes, renew), aborted(signal)]);
+    } catch (error) {
+      if (!signal.aborted) ending = lost("unreachable", "The server cannot be reached", error);
     }
+    silence.end();
+    connection.abort();
+    return closing ?? ending;
   }
 
-  async #open(
+  async function open(
     signal: AbortSignal,
-    { onBytes, onToken }: { onBytes: () => void; onToken: (token: string | undefined) => void },
+    onBytes: () => void,
+    renew: () => void,
   ): Promise<Ending> {
-    const { transport, token: tokens, gate } = this.#options;
     let token: string | undefined;
     try {
       token = await tokens.get();
     } catch (error) {
-      return lost("token", `No token can be had${said(error)}`);
+      return lost("token", "No token can be had", error);
     }
-    if (signal.aborted) throw signal.reason;
-    onToken(token);
-    return transport(
-      { token, lastEventId: this.#lastEventId, signal },
+    signal.throwIfAborted();
+    const renewalMs = renewalDelayMs(token, clock.wallMs());
+    if (tokens.isRenewable && renewalMs !== undefined) {
+      signal.addEventListener("abort", clock.after(renewalMs, renew));
+    }
+    const ending = await transport(
+      { token, lastEventId, signal },
       {
         gate,
         onBytes,
-        onRetry: (retryMs) => (this.#retryMs = retryMs),
+        onRetry: (ms) => (retryMs = ms),
         onFrame: (frame) => {
           // What was read before somebody else took over is not for this one to tell.
-          if (!signal.aborted) this.#take(frame);
+          if (!signal.aborted) take(frame);
         },
       },
     );
-  }
-
-  /** Calls shortly before a token ends, where another one can be had; returns what calls it off. */
-  #renewLater(token: string | undefined, renew: () => void): () => void {
-    const { token: tokens, clock } = this.#options;
-    const delayMs = renewalDelayMs(token, clock.wallMs());
-    return tokens.isRenewable && delayMs !== undefined
-      ? clock.after(delayMs, renew)
-      : () => undefined;
-  }
-
-  /** A refusal for want of a good token passes with another one, if there can be any. */
-  #judge(ending: Ending): Ending {
     if (ending.kind !== "refused" || ending.why.httpStatus !== 401) return ending;
-    this.#tokenRefusals += 1;
-    const mayPass = this.#options.token.isRenewable && this.#tokenRefusals < MAX_TOKEN_REFUSALS;
-    return mayPass ? { kind: "lost", why: ending.why } : ending;
+    // For want of a good token: it passes with another one, if there can be any.
+    tokenRefusals += 1;
+    const mayPass = tokens.isRenewable && tokenRefusals < MAX_TOKEN_REFUSALS;
+    return mayPass ? { ...ending, kind: "lost" } : ending;
   }
 
-  #take(frame: Frame): void {
-    this.#lastEventId = frame.id || undefined;
+  function take(frame: Frame): void {
+    lastEventId = frame.id || undefined;
     if (frame.type === "close") {
-      this.#closing = this.#readClose(frame.data);
+      closing = readClose(frame.data);
       return;
     }
-    this.#failures = 0;
-    this.#tokenRefusals = 0;
-    if (!this.#isOpen) this.#options.onState({ name: "open" });
-    this.#isOpen = true;
-    this.#options.onFrame(frame);
+    failures = 0;
+    tokenRefusals = 0;
+    if (!isOpen) onState({ name: "open" });
+    isOpen = true;
+    onFrame(frame);
   }
 
-  #readClose(data: string): Ending {
+  function readClose(data: string): Ending {
     const { reason = "ended", reconnect = true }: { reason?: string; reconnect?: boolean } =
       JSON.parse(data);
     const why = { reason, message: `The server has closed the stream (${reason})` };
-    const mayReturn = reconnect || (reason === "token-expired" && this.#options.token.isRenewable);
+    const mayReturn = reconnect || (reason === "token-expired" && tokens.isRenewable);
     return { kind: mayReturn ? "lost" : "refused", why };
   }
+
+  return {
+    get lastEventId() {
+      return lastEventId;
+    },
+    start(id) {
+      stop();
+      lastEventId = id ?? lastEventId;
+      ({ quietMs } = options);
+      failures = 0;
+      tokenRefusals = 0;
+      isOpen = false;
+      void keepOpen();
+    },
+    stop,
+    retryNow: () => wake(),
+  };
 }
 
-function lost(reason: string, message: string): Ending {
-  return { kind: "lost", why: { reason, message } };
-}
-
-/** What an error says, as a part of a sentence. */
-function said(error: unknown): string {
-  return error instanceof Error ? ` (${error.message})` : "";
+function lost(reason: string, what: string, error?: unknown): Ending {
+  const said = error instanceof Error ? ` (${error.message})` : "";
+  return { kind: "lost", why: { reason, message: what + said } };
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    signal.addEventListener("abort", () => reject(new Error("aborted")));
+    signal.addEventListener("abort", reject);
   });
 }

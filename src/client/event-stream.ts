@@ -7,10 +7,11 @@ import type {
   SourceState,
 } from "./frame-source.ts";
 import { Gate } from "./gate.ts";
-import { Inbox } from "./inbox.ts";
+import { createInbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
-import { isPageHidden, watchPage } from "./page-watch.ts";
+import { pageVisibility, watchPage } from "./page-watch.ts";
 import { receive } from "./received-event.ts";
+import { storedPosition } from "./stored-position.ts";
 import {
   type EventOf,
   type Schemas,
@@ -21,7 +22,6 @@ import {
 } from "./stream.ts";
 import type { StreamOptions } from "./stream-options.ts";
 import { streamUrl } from "./stream-url.ts";
-import { StoredPosition } from "./stored-position.ts";
 import { type TokenSource, tokenSource } from "./token-source.ts";
 
 /** What a source is made from. */
@@ -36,216 +36,209 @@ export interface SourceSetup extends FrameListener {
 
 export type MakeSource = (setup: SourceSetup) => FrameSource;
 
-const HIDDEN: Interruption = { reason: "hidden", message: "The page is hidden" };
-
-/** A stream for its user: takes frames from a source, and hands out events one after the other. */
-export class EventStream<S extends Schemas> implements Stream<EventOf<S>> {
-  readonly #options: StreamOptions<S>;
-  readonly #source: FrameSource;
-  readonly #inbox: Inbox;
-  readonly #stored: StoredPosition | undefined;
-  readonly #unwatch: () => void;
-  #status: StreamStatus = "connecting";
-  #error: StreamError | undefined;
-  #lastEventId: string | undefined;
+/**
+ * Opens a stream for its user: takes frames from a source, and hands out events one after the other.
+ * @throws TypeError for options that cannot be used.
+ */
+export function openStream<S extends Schemas>(
+  options: StreamOptions<S>,
+  makeSource: MakeSource,
+  clock: Clock = systemClock,
+): Stream<EventOf<S>> {
+  const {
+    schemas,
+    storage,
+    signal,
+    onEvent,
+    maxBuffered = 1000,
+    pauseWhenHidden = false,
+  } = options;
+  const { onConnection = ignore, onLive = ignore, onReset = warn, onSkipped = warn } = options;
+  const { onInvalid = warn, onStatus } = options;
+  /** Who is told of system events. */
+  const listeners = new Map<string, (notice: never) => void>([
+    ["heartbeat", ignore],
+    ["connection", onConnection],
+    ["live", onLive],
+    ["reset", onReset],
+    ["skipped", onSkipped],
+  ]);
+  let status: StreamStatus = "connecting";
+  let error: StreamError | undefined;
+  let lastEventId: string | undefined;
   /** The position after what its user deals with at the moment. */
-  #taken = "";
-  #isIterated = false;
+  let taken = "";
+  let isIterated = false;
+  let isPaused = false;
 
-  /** @throws TypeError for options that cannot be used. */
-  constructor(options: StreamOptions<S>, makeSource: MakeSource, clock = systemClock) {
-    const { schemas, storage, onEvent, signal, maxBuffered = 1000 } = options;
-    const types = options.types ?? (schemas && Object.keys(schemas));
-    const url = streamUrl({ ...options, types });
-    const gate = new Gate();
-    this.#options = options;
-    this.#inbox = new Inbox(gate, maxBuffered);
-    this.#stored =
-      storage &&
-      new StoredPosition({ storage, key: options.storageKey ?? `headgate ${url}`, clock });
-    this.#source = makeSource({
-      url,
-      types,
-      token: tokenSource(options.token),
-      clock,
-      gate,
-      onFrame: (frame) => this.#inbox.put(frame),
-      onState: (state) => this.#follow(state),
-    });
-    this.#unwatch = watchPage({
-      onHidden: () => this.#hide(),
-      onVisible: () => this.#show(),
-      onOnline: () => this.#source.retryNow(),
-    });
-    signal?.addEventListener("abort", () => this.close());
-    if (signal?.aborted === true) this.close();
-    else void this.#start();
-    if (onEvent) void this.#feed(onEvent);
+  const types = options.types ?? (schemas && Object.keys(schemas));
+  const url = streamUrl({ ...options, types });
+  const key = options.storageKey ?? `headgate ${url}`;
+  const stored = storage && storedPosition(storage, { key, clock });
+  const gate = new Gate();
+  const inbox = createInbox(gate, maxBuffered);
+  const token = tokenSource(options.token);
+  const onFrame = inbox.put;
+  const source = makeSource({ url, types, token, clock, gate, onFrame, onState: follow });
+  const unwatch = watchPage(followPage);
+
+  function isOver(): boolean {
+    return status === "closed" || status === "error";
   }
 
-  get status(): StreamStatus {
-    return this.#status;
+  async function start(): Promise<void> {
+    const id = await stored?.read();
+    if (isOver()) return;
+    lastEventId = id ?? options.lastEventId;
+    source.start(lastEventId);
+    if (pageVisibility() === "hidden") followPage();
   }
 
-  get error(): StreamError | undefined {
-    return this.#error;
+  function follow(state: SourceState): void {
+    if (isOver()) return;
+    const { name } = state;
+    if (name === "error") fail(state.why);
+    else if (name === "reconnecting") {
+      const { why, delayMs, attempt } = state;
+      setStatus(name, { why, delayMs, attempt });
+      // One that was there before comes back.
+    } else if (name === "open" || status === "connecting") setStatus(name);
   }
 
-  get lastEventId(): string | undefined {
-    return this.#lastEventId;
-  }
-
-  retryNow(): void {
-    this.#source.retryNow();
-  }
-
-  close(): void {
-    if (this.#isOver) return;
-    this.#inbox.clear();
-    this.#end("closed");
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<EventOf<S>> {
-    if (this.#options.onEvent || this.#isIterated) {
-      throw new TypeError("The events of a stream can be taken once: by onEvent, or by one loop");
+  /** The page is shown or hidden, or the network is back. */
+  function followPage(): void {
+    const isHidden = pageVisibility() === "hidden";
+    // It may be left for good.
+    if (isHidden) stored?.flush();
+    else if (isPaused) source.start();
+    else source.retryNow();
+    if (isHidden && pauseWhenHidden && !isPaused) {
+      source.stop();
+      setStatus("reconnecting", { why: { reason: "hidden", message: "The page is hidden" } });
     }
-    this.#isIterated = true;
-    return {
-      next: async () => {
-        const event = await this.#next();
-        if (event) return { done: false, value: event };
-        if (this.#error) throw this.#error;
-        return { done: true, value: undefined };
-      },
-      return: () => {
-        this.close();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+    isPaused = isHidden && pauseWhenHidden;
   }
 
-  get #isOver(): boolean {
-    return this.#status === "closed" || this.#status === "error";
+  function fail(why: Interruption, cause?: unknown): void {
+    if (isOver()) return;
+    error = new StreamError(why, cause);
+    end("error", { why });
   }
 
-  async #start(): Promise<void> {
-    const stored = await this.#stored?.read();
-    if (this.#isOver) return;
-    this.#lastEventId = stored ?? this.#options.lastEventId;
-    this.#source.start(this.#lastEventId);
-    if (isPageHidden()) this.#hide();
+  function end(as: "closed" | "error", detail?: StatusDetail): void {
+    unwatch();
+    source.stop();
+    inbox.end();
+    stored?.flush();
+    setStatus(as, detail);
   }
 
-  async #feed(onEvent: (event: EventOf<S>) => void | Promise<void>): Promise<void> {
-    try {
-      for (let event = await this.#next(); event; event = await this.#next()) await onEvent(event);
-    } catch (cause) {
-      this.#taken = "";
-      this.#fail({ reason: "handler", message: "onEvent has thrown" }, cause);
-    }
+  function setStatus(next: StreamStatus, detail: StatusDetail = {}): void {
+    status = next;
+    if (onStatus) notify((said) => onStatus(next, said), detail);
   }
 
   /** The next event; the one before it has been dealt with. Undefined: there will be none. */
-  async #next(): Promise<EventOf<S> | undefined> {
-    this.#move(this.#taken);
-    this.#taken = "";
+  async function next(): Promise<EventOf<S> | undefined> {
+    move(taken);
+    taken = "";
     for (;;) {
-      const frame = await this.#inbox.take();
-      if (!frame) return undefined;
-      const event = await this.#open(frame);
-      if (this.#status === "closed") return undefined;
+      const frame = await inbox.take();
+      const event = frame && (await open(frame));
+      if (!frame || status === "closed") return undefined;
       if (event) {
-        this.#taken = frame.id;
+        taken = frame.id;
         return event;
       }
-      this.#move(frame.id);
+      move(frame.id);
     }
   }
 
   /** What is for its user to deal with; notices are told, and are no events. */
-  async #open(frame: Frame): Promise<EventOf<S> | undefined> {
-    const { schemas, onConnection, onReset, onSkipped, onLive, onInvalid } = this.#options;
+  async function open(frame: Frame): Promise<EventOf<S> | undefined> {
     const { type, id, data: text } = frame;
-    // What they hold is for the server to say (docs/protocol.md, section 5).
-    const notice = (): never => (parseJson(text) ?? {}) as never;
-    if (type === "heartbeat") return undefined;
-    if (type === "connection") notify(onConnection, notice());
-    else if (type === "live") notify(onLive, notice());
-    else if (type === "reset") notify(onReset ?? warn("events may be missing"), notice());
-    else if (type === "skipped") notify(onSkipped ?? warn("an event was left out"), notice());
-    else {
-      const result = await receive(frame, schemas);
-      // By the schema of its type; without schemas all are alike.
-      if (!result.issues) return result.value as EventOf<S>;
-      const { issues } = result;
-      if (onInvalid) notify(onInvalid, { type, id, text, issues });
-      else warn("an event does not fit its schema")({ type, id, issues });
+    const listener = listeners.get(type);
+    if (listener) {
+      // What a notice holds is for the server to say (docs/protocol.md, section 5).
+      notify(listener, (parseJson(text) ?? {}) as never);
+      return undefined;
     }
-    return undefined;
+    const { value, issues } = await receive(frame, schemas);
+    if (issues) notify(onInvalid, { type, id, text, issues });
+    // By the schema of its type; without schemas all are alike.
+    return value as EventOf<S> | undefined;
   }
 
-  #move(id: string): void {
+  function move(id: string): void {
     if (id === "") return;
-    this.#lastEventId = id;
-    this.#stored?.note(id);
+    lastEventId = id;
+    stored?.note(id);
   }
 
-  #follow(state: SourceState): void {
-    if (this.#isOver) return;
-    if (state.name === "error") this.#fail(state.why);
-    else if (state.name === "reconnecting") {
-      const { why, delayMs, attempt } = state;
-      this.#setStatus("reconnecting", { why, delayMs, attempt });
-    } else if (state.name === "open") this.#setStatus("open");
-    // One that was there before comes back.
-    else if (this.#status === "connecting") this.#setStatus("connecting");
+  function close(): void {
+    if (isOver()) return;
+    inbox.clear();
+    end("closed");
   }
 
-  #hide(): void {
-    void this.#stored?.flush();
-    if (this.#options.pauseWhenHidden !== true || this.#isOver) return;
-    this.#source.stop();
-    this.#setStatus("reconnecting", { why: HIDDEN });
+  async function feed(take: NonNullable<typeof onEvent>): Promise<void> {
+    try {
+      for (let event = await next(); event; event = await next()) await take(event);
+    } catch (cause) {
+      fail({ reason: "handler", message: "onEvent has thrown" }, cause);
+    }
   }
 
-  #show(): void {
-    if (this.#isOver) return;
-    if (this.#options.pauseWhenHidden === true) this.#source.start();
-    else this.#source.retryNow();
+  async function* iterate(): AsyncIterator<EventOf<S>> {
+    if (onEvent || isIterated) {
+      throw new TypeError("A stream's events can be taken once: by onEvent, or by one loop");
+    }
+    isIterated = true;
+    try {
+      for (let event = await next(); event; event = await next()) yield event;
+      if (error) throw error;
+    } finally {
+      close();
+    }
   }
 
-  #fail(why: Interruption, cause?: unknown): void {
-    if (this.#isOver) return;
-    this.#error = new StreamError(why, cause);
-    this.#end("error", { why });
-  }
+  if (signal?.aborted) close();
+  else void start();
+  signal?.addEventListener("abort", close);
+  if (onEvent) void feed(onEvent);
 
-  #end(status: "closed" | "error", detail?: StatusDetail): void {
-    this.#unwatch();
-    this.#source.stop();
-    this.#inbox.end();
-    void this.#stored?.flush();
-    this.#setStatus(status, detail);
-  }
-
-  #setStatus(status: StreamStatus, detail: StatusDetail = {}): void {
-    this.#status = status;
-    const { onStatus } = this.#options;
-    notify(onStatus && ((said: StatusDetail) => onStatus(status, said)), detail);
-  }
+  return {
+    get status() {
+      return status;
+    },
+    get error() {
+      return error;
+    },
+    get lastEventId() {
+      return lastEventId;
+    },
+    retryNow: () => source.retryNow(),
+    close,
+    [Symbol.asyncIterator]: iterate,
+  };
 }
 
 /** What a listener throws is its own fault: it is seen, and the stream goes on. */
-function notify<T>(listener: ((value: T) => void) | undefined, value: T): void {
+function notify<T>(listener: (value: T) => void, value: T): void {
   try {
-    listener?.(value);
-  } catch (error) {
+    listener(value);
+  } catch (thrown) {
     queueMicrotask(() => {
-      throw error;
+      throw thrown;
     });
   }
 }
 
-function warn(what: string): (notice: unknown) => void {
-  return (notice) => console.warn(`Headgate: ${what}`, notice);
+function ignore(): void {
+  // Nobody wants to know.
+}
+
+/** Events that are missing, or may be, are not passed over in silence. */
+function warn(notice: unknown): void {
+  console.warn("Headgate", notice);
 }

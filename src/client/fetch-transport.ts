@@ -1,8 +1,6 @@
 import { createParser } from "eventsource-parser";
 import type { Fetch } from "./attempt.ts";
-import { authorization } from "./authorization.ts";
 import { problemText } from "./problem.ts";
-import { parseRetryAfter } from "./retry-delay.ts";
 import type { Ending, MakeTransport, TransportSink } from "./transport.ts";
 
 /** An event that never ends must not fill the memory: the largest that a server lets through is far smaller. */
@@ -15,7 +13,7 @@ export function fetchTransport(ownFetch: Fetch = (...args) => fetch(...args)): M
       const response = await ownFetch(url(), {
         headers: {
           Accept: "text/event-stream",
-          ...authorization(token),
+          ...(token && { Authorization: `Bearer ${token}` }),
           ...(lastEventId && { "Last-Event-ID": headerText(lastEventId) }),
         },
         signal,
@@ -58,7 +56,8 @@ async function refusalOf(response: Response): Promise<Ending | undefined> {
   // [WHATWG HTML §9.2.3] 204 asks a client not to come back.
   const passes = status >= 500 || status === 429 || status === 408 || status < 400;
   if (!passes || status === 204) return { kind: "refused", why };
-  const retryMs = parseRetryAfter(headers.get("retry-after"), Date.now());
+  // [RFC 9110 §10.2.3] a date is possible as well; the backoff will do for that.
+  const retryMs = Number(headers.get("retry-after")) * 1000 || 0;
   return { kind: "lost", why, retryMs };
 }
 

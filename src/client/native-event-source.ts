@@ -53,7 +53,7 @@ export const nativeEventSource: MakeTransport = ({ url, withCredentials, types }
         onBytes();
         // It was told the id in its address, and does not know it before another one comes.
         onFrame({ type, id: id || (lastEventId ?? ""), data });
-        if (!gate.isOpen) end({ kind: "full" });
+        if (!gate.isOpen) end({ kind: "again" });
       };
       for (const type of new Set(["message", ...SYSTEM_TYPES, ...types])) {
         source.addEventListener(type, take);

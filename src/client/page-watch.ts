@@ -1,35 +1,30 @@
 /** The parts of a browser's globals that are used here; undefined outside of pages. */
 interface PageGlobals {
-  readonly document?: EventTargetLike & { readonly visibilityState: "visible" | "hidden" };
-  readonly addEventListener?: EventTargetLike["addEventListener"];
-  readonly removeEventListener?: EventTargetLike["removeEventListener"];
+  readonly document?: Target & { readonly visibilityState: PageVisibility };
+  readonly addEventListener?: Target["addEventListener"];
+  readonly removeEventListener?: Target["removeEventListener"];
 }
 
-interface EventTargetLike {
+interface Target {
   addEventListener(type: string, listener: () => void): void;
   removeEventListener(type: string, listener: () => void): void;
 }
 
-export interface PageListener {
-  /** Also when it is left: nothing may follow. */
-  readonly onHidden: () => void;
-  readonly onVisible: () => void;
-  /** The network is back. */
-  readonly onOnline: () => void;
+/** `hidden` also when the page is left: nothing may follow. */
+type PageVisibility = "visible" | "hidden";
+
+/** Outside of pages there is nothing to hide. */
+export function pageVisibility(): PageVisibility {
+  return (globalThis as PageGlobals).document?.visibilityState ?? "visible";
 }
 
-export function isPageHidden(): boolean {
-  return (globalThis as PageGlobals).document?.visibilityState === "hidden";
-}
-
-/** Says what becomes of the page, until what it returns is called. Outside of pages it says nothing. */
-export function watchPage({ onHidden, onVisible, onOnline }: PageListener): () => void {
+/** Calls when the page is shown or hidden, and when the network is back, until what it returns is called. */
+export function watchPage(onChange: () => void): () => void {
   const page = globalThis as PageGlobals;
-  const onChange = (): void => (isPageHidden() ? onHidden() : onVisible());
   page.document?.addEventListener("visibilitychange", onChange);
-  page.addEventListener?.("online", onOnline);
+  page.addEventListener?.("online", onChange);
   return () => {
     page.document?.removeEventListener("visibilitychange", onChange);
-    page.removeEventListener?.("online", onOnline);
+    page.removeEventListener?.("online", onChange);
   };
 }

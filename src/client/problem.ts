@@ -22,11 +22,8 @@ export function parseProblem(text: string): Problem | undefined {
 
 /** What a problem says, or the status where the answer is none: a proxy's, perhaps. */
 export async function problemText(response: Response): Promise<string> {
-  const status = `The answer was ${response.status}${response.statusText && ` ${response.statusText}`}`;
-  if (!response.headers.get("content-type")?.startsWith("application/problem+json")) {
-    await response.body?.cancel();
-    return status;
-  }
-  const { detail } = parseProblem(await response.text().catch(() => "")) ?? {};
-  return typeof detail === "string" ? detail : status;
+  // Others' pages may be of any length, and are not read.
+  const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json");
+  const { detail } = (isProblem && parseProblem(await response.text())) || {};
+  return typeof detail === "string" ? detail : `The answer was ${response.status}`;
 }

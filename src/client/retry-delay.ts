@@ -24,8 +24,8 @@ export function retryDelayMs({ failures, retryAfter, nowMs, random }: RetryDelay
   return askedMs + backoffMs * (0.5 + random / 2);
 }
 
-/** The header Retry-After [RFC 9110 §10.2.3], seconds or a date, as milliseconds; 0 for anything else. */
-export function parseRetryAfter(value: string | null, nowMs: number): number {
+/** [RFC 9110 §10.2.3] seconds, or a date. 0 for anything else. */
+function parseRetryAfter(value: string | null, nowMs: number): number {
   if (value === null) return 0;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   const dateMs = Date.parse(value);

@@ -4,7 +4,6 @@ import type { Gate } from "./gate.ts";
 /** Watches one connection for bytes. */
 export interface SilenceWatch {
   readonly noteBytes: () => void;
-  readonly hasFired: boolean;
   readonly end: () => void;
 }
 
@@ -16,21 +15,11 @@ export function watchSilence(
   { clock, gate, quietMs }: { clock: Clock; gate: Gate; quietMs: number },
   onSilence: () => void,
 ): SilenceWatch {
-  let lastMs = clock.nowMs();
-  let hasFired = false;
-  const look = (): void => {
-    if (!gate.isOpen) lastMs = clock.nowMs();
-    const leftMs = lastMs + quietMs - clock.nowMs();
-    hasFired = leftMs <= 0;
-    if (hasFired) onSilence();
-    else cancel = clock.after(leftMs, look);
+  let end = (): void => undefined;
+  const noteBytes = (): void => {
+    end();
+    end = clock.after(quietMs, () => (gate.isOpen ? onSilence() : noteBytes()));
   };
-  let cancel = clock.after(quietMs, look);
-  return {
-    noteBytes: () => (lastMs = clock.nowMs()),
-    get hasFired() {
-      return hasFired;
-    },
-    end: () => cancel(),
-  };
+  noteBytes();
+  return { noteBytes, end: () => end() };
 }

@@ -10,7 +10,7 @@ export interface StandardSchema<Output = unknown> {
 
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly SchemaIssue[] };
+  | { readonly value?: undefined; readonly issues: readonly SchemaIssue[] };
 
 /** What is wrong with a value, and where. */
 export interface SchemaIssue {

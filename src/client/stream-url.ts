@@ -29,13 +29,13 @@ export function streamUrl({
     const value = subscription[name];
     return value === undefined ? [] : [`${name}=${parameterText(value)}`];
   }).join("&");
-  return `${parseBaseUrl(url)}${path}${query && `?${query}`}`;
+  return `${parseBaseUrl(url)}${path}${query && (path.includes("?") ? "&" : "?") + query}`;
 }
 
 /** Lists are split at commas before they are decoded: a comma in an item is `%2C`. */
 function parameterText(value: NonNullable<Subscription[keyof Subscription]>): string {
-  if (typeof value === "object" && !(value instanceof Date)) {
-    return value.map((item) => encodeURIComponent(item)).join(",");
-  }
-  return encodeURIComponent(value instanceof Date ? value.toISOString() : value);
+  return [value]
+    .flat()
+    .map((item) => encodeURIComponent(item instanceof Date ? item.toISOString() : item))
+    .join(",");
 }

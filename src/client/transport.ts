@@ -25,8 +25,8 @@ export type Ending =
   | { readonly kind: "lost"; readonly why: Interruption; readonly retryMs?: number }
   /** Trying again makes no sense before somebody has done something. */
   | { readonly kind: "refused"; readonly why: Interruption }
-  /** It does not wait for the gate: to be opened anew as soon as that is open. */
-  | { readonly kind: "full" };
+  /** To be opened anew as soon as the gate is open. */
+  | { readonly kind: "again" };
 
 /** Opens one connection and reads it to its end. Rejects where it breaks. */
 export type Transport = (request: TransportRequest, sink: TransportSink) => Promise<Ending>;

@@ -137,7 +137,10 @@ test("who was cut in the middle of an event comes back with the one before, and 
   await bench.send(CONNECTION + LIVE + record(1));
   await bench.send(record(2).slice(0, -1));
   await bench.cut();
-  expect(bench.state).toMatchObject({ name: "disconnected", why: "The server cannot be reached (cut)" });
+  expect(bench.state).toMatchObject({
+    name: "disconnected",
+    why: "The server cannot be reached (cut)",
+  });
   await bench.pass(2000);
   await bench.send(CONNECTION.replace("p0", "p1") + record(2) + LIVE);
   expect(bench.requests).toEqual([{ lastEventId: undefined }, { lastEventId: "p1" }]);

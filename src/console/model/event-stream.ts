@@ -1,5 +1,5 @@
 import type { Clock } from "../../client/clock.ts";
-import { Connection } from "../../client/connection.ts";
+import { type Connection, createConnection } from "../../client/connection.ts";
 import type { Frame, Interruption, SourceState } from "../../client/frame-source.ts";
 import { Gate } from "../../client/gate.ts";
 import type { TokenSource } from "../../client/token-source.ts";
@@ -31,7 +31,7 @@ export class EventStream {
   constructor(options: EventStreamOptions) {
     this.#options = options;
     const { transport, token, clock } = options;
-    this.#connection = new Connection({
+    this.#connection = createConnection({
       transport,
       token,
       clock,
