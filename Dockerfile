@@ -1,9 +1,13 @@
 FROM oven/bun:1.4.5-slim AS dependencies
 WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
-RUN bun install --frozen-lockfile --production --ignore-scripts
+# No peers: what a library of ours lets others bring along (React) has no place in a server.
+RUN bun install --frozen-lockfile --production --omit=peer --ignore-scripts
 
 FROM oven/bun:1.4.5-slim
+LABEL org.opencontainers.image.title="Headgate" \
+      org.opencontainers.image.description="Kafka topics, live, as Server-Sent Events" \
+      org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
@@ -14,8 +18,9 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json tsconfig.json LICENSE ./
 COPY src ./src
 # A new volume takes over the owner of the folder that it is mounted on.
-RUN mkdir /data && chown bun:bun /data
-USER bun
+RUN mkdir /data && chown 1000:1000 /data
+# The base image's user bun, by number: Kubernetes cannot tell that a name is not root's (runAsNonRoot).
+USER 1000:1000
 VOLUME /data
 EXPOSE 3000
 # Whether the process serves, not whether Kafka is there: that is /readyz.
