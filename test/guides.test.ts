@@ -10,4 +10,8 @@ describe("the commands of a guide do what it says", () => {
     const own = { "127.0.0.1:9092": kafka.brokers.join(","), orders: uniqueTopic("orders") };
     expect(await runGuide("README-KAFKA.md", own)).toBeGreaterThan(8);
   });
+
+  test.each(["docs/security.md"])("%s", async (page) => {
+    expect(await runGuide(page)).toBeGreaterThan(3);
+  });
 });

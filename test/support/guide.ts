@@ -135,7 +135,8 @@ class GuideRun implements AsyncDisposable {
       new Response(child.stdout).text(),
       new Response(child.stderr).text(),
     ]);
-    this.#printed = out;
+    // Header lines end with CR LF.
+    this.#printed = out.replaceAll("\r", "");
     if (code !== 0) throw new Error(`ended with ${code}:\n${out}${error}`);
   }
 
