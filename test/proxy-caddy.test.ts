@@ -6,7 +6,7 @@ import { testProxy } from "./support/proxy-cases.ts";
 import { publish } from "./support/server.ts";
 
 // Caddy is built when it is first asked for.
-setDefaultTimeout(300_000);
+setDefaultTimeout(600_000);
 
 describe.skipIf(!caddyAvailable())("behind Caddy", () => {
   testProxy(caddy);

@@ -36,5 +36,6 @@ test.skipIf(!isLong)(
       }),
     );
   },
-  300_000,
+  // Caddy may have to be built.
+  600_000,
 );

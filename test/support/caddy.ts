@@ -1,61 +1,20 @@
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { builtCaddy, canHaveCaddy } from "./caddy-build.ts";
 import { isQuick } from "./effort.ts";
 import { freePort } from "./kafka-node.ts";
 import { deployed, type Proxy, startProxyProcess } from "./proxy-process.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 import { type Certificate, HOST } from "./tls.ts";
 
-const VERSION = "2.10.2";
-const PROGRAM = join(homedir(), ".cache", `headgate-caddy-${VERSION}`, "caddy");
-
 /** Whether tests can have Caddy. With CI set it throws instead of saying no: nothing is skipped there. */
 export function caddyAvailable(): boolean {
   if (isQuick) return false;
-  const isAvailable = existsSync(PROGRAM) || canBuild();
+  const isAvailable = canHaveCaddy();
   if (!isAvailable && process.env["CI"] !== undefined) {
-    throw new Error("Tests through Caddy build it: they need the command go, 1.21 or later");
+    throw new Error("Tests through Caddy build it: they need the command go");
   }
   return isAvailable;
-}
-
-/** Since 1.21 Go fetches the later version of itself that a program asks for. */
-function canBuild(): boolean {
-  if (Bun.which("go") === null) return false;
-  const { stdout } = Bun.spawnSync(["go", "version"]);
-  const [, minor = "0"] = /go1\.(\d+)/.exec(stdout.toString()) ?? [];
-  return Number(minor) >= 21;
-}
-
-/**
- * The path of a Caddy of a known version, built by Go once per machine (about two minutes on two
- * cores). Two that build at the same time both succeed: the program is moved there whole.
- */
-async function builtCaddy(): Promise<string> {
-  if (existsSync(PROGRAM)) return PROGRAM;
-  const folder = join(PROGRAM, "..");
-  mkdirSync(folder, { recursive: true });
-  const attempt = mkdtempSync(join(folder, "build-"));
-  try {
-    const build = Bun.spawn(
-      ["go", "install", `github.com/caddyserver/caddy/v2/cmd/caddy@v${VERSION}`],
-      {
-        env: { ...process.env, GOBIN: attempt },
-        stdin: "ignore",
-        stdout: "ignore",
-        stderr: "pipe",
-      },
-    );
-    const errors = await new Response(build.stderr).text();
-    if ((await build.exited) !== 0) {
-      throw new Error(`Go did not build Caddy ${VERSION}: ${errors.slice(-1000)}`);
-    }
-    renameSync(join(attempt, "caddy"), PROGRAM);
-  } finally {
-    rmSync(attempt, { recursive: true, force: true });
-  }
-  return PROGRAM;
 }
 
 /** `deploy/caddy/Caddyfile`. */
