@@ -16,11 +16,19 @@ const PACKAGES: readonly Need[] = [
   { command: "cc", packages: ["gcc", "libc6-dev"] },
   { file: "/usr/include/zlib.h", packages: ["zlib1g-dev"] },
   { command: "promtool", packages: ["prometheus"] },
-  // Clients that read compressed streams.
+  { command: "haproxy", packages: ["haproxy"] },
+  { command: "openssl", packages: ["openssl"] },
+  // Clients of streams.
   { command: "curl", packages: ["curl"] },
   { command: "node", packages: ["nodejs"] },
   { command: "python3", packages: ["python3"] },
+  { command: "pip3", packages: ["python3-pip"] },
+  { command: "firefox-esr", packages: ["firefox-esr"] },
   { command: "go", packages: ["golang-go"] },
+  // What servers are run with.
+  { command: "systemd-analyze", packages: ["systemd"] },
+  { command: "sysctl", packages: ["procps"] },
+  { command: "unshare", packages: ["util-linux"] },
 ];
 
 /** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */

@@ -8,7 +8,7 @@ import { publish } from "./support/server.ts";
 // Caddy is built when it is first asked for.
 setDefaultTimeout(600_000);
 
-describe.skipIf(!caddyAvailable())("behind Caddy", () => {
+describe.skipIf(!caddyAvailable())("G6 G7 behind Caddy", () => {
   testProxy(caddy);
   testProxyInChromium(caddy);
 

@@ -9,7 +9,7 @@ import { metric, publish, type ServerProcess, startServer } from "./support/serv
 
 setDefaultTimeout(90_000);
 
-describe.skipIf(!haproxyAvailable())("behind HAProxy", () => {
+describe.skipIf(!haproxyAvailable())("G6 behind HAProxy", () => {
   testProxy(haproxy);
   testProxyInChromium(haproxy);
 });

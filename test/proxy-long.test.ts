@@ -11,7 +11,7 @@ const isLong = process.env["CI"] !== undefined || process.env["LONG"] === "1";
 const HEARTBEATS = 5;
 
 test.skipIf(!isLong)(
-  "at the values of the files and the server a stream that is quiet for longer than a minute lives on",
+  "G6 at the values of the files and the server a stream that is quiet for longer than a minute lives on",
   async () => {
     const proxies = [
       ...(nginxAvailable() ? [oneNginx, twoNginx] : []),

@@ -11,7 +11,7 @@ describe.skipIf(isQuick || !nginxAvailable())("G5 behind nginx", () => {
   testProxyInChromium(oneNginx);
 });
 
-describe.skipIf(isQuick || !nginxAvailable())("G5 behind two nginx", () => {
+describe.skipIf(isQuick || !nginxAvailable())("G5 G6 behind two nginx", () => {
   testProxy(twoNginx);
   testProxyInChromium(twoNginx);
 });
