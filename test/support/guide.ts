@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { until } from "./feed.ts";
 import { freePort } from "./kafka-node.ts";
 import { type ServerProcess, startServer } from "./server.ts";
@@ -8,10 +8,16 @@ import { temporaryDirectory } from "./temporary-directory.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
+/** What is to end by itself and does not is a fault of the page. */
+const RUN_DEADLINE_MS = 30_000;
+
+/** What is done with a block. */
+const MARKS = ["server", "run", "stream", "output", "streamed"] as const;
+
 /** A fenced block of a page: what stands after its three backquotes, and what is in it. */
 export interface Block {
   readonly language: string;
-  readonly marks: ReadonlySet<string>;
+  readonly mark: (typeof MARKS)[number] | undefined;
   readonly text: string;
   /** Of its first line of text, from 1 on. */
   readonly line: number;
@@ -21,9 +27,10 @@ export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = [];
   for (const match of markdown.matchAll(/^```([^\n`]+)\n(.*?)^```$/gms)) {
     const [, info = "", text = ""] = match;
-    const [language = "", ...marks] = info.trim().split(/\s+/);
+    const [language = "", ...words] = info.trim().split(/\s+/);
+    const mark = MARKS.find((each) => words.includes(each));
     const line = markdown.slice(0, match.index).split("\n").length + 1;
-    blocks.push({ language, marks: new Set(marks), text, line });
+    blocks.push({ language, mark, text, line });
   }
   return blocks;
 }
@@ -34,17 +41,18 @@ export type Replacements = Readonly<Record<string, string>>;
 /**
  * Runs a page from its beginning, as somebody would who copies its blocks one after the other:
  *
- * - `sh server`: settings and `bun run start`. The server is up when the next block runs.
- * - `ts server`: a program that is left running, with its server on the last port that it names.
+ * - `sh server`: settings and `bun run start`, or the same with `npx`. The server is up when the next block runs.
+ * - `ts server`: a program that is left running, with its server on the `port: …` that it names.
  * - `sh run`, `ts run`: runs to its end, with exit code 0. `output` after it is what it prints.
  * - `sh stream`: is left running. `streamed`, anywhere after it, is how what it prints begins.
  *
- * In outputs `…` stands for any text. Ports from 3000 to 3999 are others in truth, and `./` is a
+ * In outputs `…` stands for any text, and what differs each time (client ids, times, topics' tags,
+ * `retry:`) may stand as an example. Ports from 3000 to 3999 are others in truth, and `./` is a
  * directory of its own, in which `headgate` and its packages can be imported.
  */
 export async function runGuide(page: string, replacements: Replacements = {}): Promise<number> {
   await using run = new GuideRun(replacements);
-  const blocks = blocksOf(readFileSync(join(ROOT, page), "utf8"));
+  const blocks = blocksOf(readFileSync(resolve(ROOT, page), "utf8"));
   let count = 0;
   for (const block of blocks) {
     try {
@@ -75,9 +83,7 @@ class GuideRun implements AsyncDisposable {
   }
 
   /** Whether the block is one that is run or compared. */
-  async take({ language, marks, text }: Block): Promise<boolean> {
-    const words = ["server", "run", "stream", "output", "streamed"];
-    const mark = words.find((word) => marks.has(word));
+  async take({ language, mark, text }: Block): Promise<boolean> {
     if (mark === undefined) return false;
     const real = await this.#realize(text);
     if (mark === "output") expectLike(this.#printed, real);
@@ -85,9 +91,11 @@ class GuideRun implements AsyncDisposable {
     else if (mark === "server" && language === "sh") await this.#serve(real);
     else {
       const command =
-        language === "sh" ? ["bash", "-ec", real] : [process.execPath, this.#file(language, real)];
+        language === "sh"
+          ? ["bash", "-ec", real]
+          : [process.execPath, this.#file(language, withSources(real))];
       if (mark === "run") await this.#run(command);
-      else await this.#leave(command, mark === "server" ? lastPort(real) : undefined);
+      else await this.#leave(command, mark === "server" ? portOf(real) : undefined);
     }
     return true;
   }
@@ -112,16 +120,19 @@ class GuideRun implements AsyncDisposable {
   /** `A=1 B='two words' bun run start`, over several lines too. */
   async #serve(text: string): Promise<void> {
     const command = text.replaceAll(/\\\n/g, " ").trim();
-    const [settings = ""] = command.split(/bun run start$/);
+    const [settings = ""] = command.split(/(?:bun|npx --yes bun@[\d.]+) run start$/);
     if (settings === command) throw new Error(`Starts no server: ${command}`);
     const port = String(this.#ports.get("3000") ?? (await freePort()));
     this.#ports.set("3000", Number(port));
-    const variables: Record<string, string> = { PORT: port };
+    const variables: Record<string, string> = {};
     for (const [, name = "", value = ""] of settings.matchAll(/(\w+)=('[^']*'|\S+)/g)) {
       const plain = value.replace(/^'(.*)'$/, "$1");
       variables[name] = plain.replace(/^\.\//, `${this.#directory.path}/`);
     }
-    // One page after the other has a server on 3000: the one before has done its part.
+    // An alias and the name must not disagree; an empty value is the same as none.
+    const isAliased = variables["SSE_PORT"] !== undefined;
+    variables["PORT"] ??= isAliased ? "" : port;
+    // A page may start one on 3000 several times: the one before has done its part.
     for (const server of this.#servers.filter((one) => String(one.port) === variables["PORT"])) {
       await server[Symbol.asyncDispose]();
     }
@@ -129,7 +140,8 @@ class GuideRun implements AsyncDisposable {
   }
 
   async #run(command: string[]): Promise<void> {
-    const child = Bun.spawn(command, { ...this.#surroundings(), stdout: "pipe", stderr: "pipe" });
+    const pipes = { stdout: "pipe", stderr: "pipe", timeout: RUN_DEADLINE_MS } as const;
+    const child = Bun.spawn(command, { ...this.#surroundings(), ...pipes });
     const [code, out, error] = await Promise.all([
       child.exited,
       new Response(child.stdout).text(),
@@ -137,7 +149,7 @@ class GuideRun implements AsyncDisposable {
     ]);
     // Header lines end with CR LF.
     this.#printed = out.replaceAll("\r", "");
-    if (code !== 0) throw new Error(`ended with ${code}:\n${out}${error}`);
+    if (code !== 0) throw new Error(`ended with ${child.signalCode ?? code}:\n${out}${error}`);
   }
 
   async #leave(command: string[], port: string | undefined): Promise<void> {
@@ -155,7 +167,7 @@ class GuideRun implements AsyncDisposable {
 
   async #expectStreamed(wanted: string): Promise<void> {
     const pattern = new RegExp(`^${patternOf(wanted)}`);
-    await until(() => pattern.test(this.#streamed()), {
+    await until(() => pattern.test(withoutChance(this.#streamed())), {
       describe: () => `printed:\n${this.#streamed()}\nwanted:\n${wanted}`,
     });
   }
@@ -205,28 +217,36 @@ function hasBegun(printed: string): boolean {
   return /^event: (?:live|dashboard-update)$/m.test(printed);
 }
 
-function lastPort(text: string): string | undefined {
-  return text.match(/\b\d{4,5}\b(?!.*\b\d{4,5}\b)/s)?.[0];
+/** What is in the package as it is built, from its sources. */
+function withSources(program: string): string {
+  return program.replaceAll('"headgate/client"', '"./src/client/client.ts"');
+}
+
+function portOf(program: string): string {
+  const [, port] = /\bport: (\d+)/.exec(program) ?? [];
+  if (port === undefined) throw new Error("Names no port");
+  return port;
 }
 
 function expectLike(printed: string, wanted: string): void {
   // JSON may be shown over several lines.
-  const shown = looksLikeJson(wanted) ? withoutSpaces(wanted) : wanted.trim();
-  const found = looksLikeJson(wanted) ? withoutSpaces(printed) : printed.trim();
+  const isJson = /^\s*[{[]/.test(wanted);
+  const shown = isJson ? wanted.replaceAll(/\s/g, "") : wanted.trim();
+  const found = withoutChance(isJson ? printed.replaceAll(/\s/g, "") : printed.trim());
   if (!new RegExp(`^${patternOf(shown)}$`).test(found)) expect(found).toBe(shown);
 }
 
-function looksLikeJson(text: string): boolean {
-  return /^\s*[{[]/.test(text);
-}
-
-function withoutSpaces(text: string): string {
-  return text.replaceAll(/\s/g, "");
+/** Without what is another one each time. */
+function withoutChance(text: string): string {
+  return text
+    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "TIME")
+    .replaceAll(/^retry: \d+/gm, "retry: MS")
+    .replaceAll(/~[a-z0-9]{1,8}~(?=\d)/g, "~TAG~");
 }
 
 function patternOf(text: string): string {
-  return text
-    .trim()
+  return withoutChance(text.trim())
     .split("…")
     .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"))
     .join("[^]*?");
