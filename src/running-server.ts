@@ -146,10 +146,13 @@ export async function startServer({
       logger.info({ graceMs: serverConfig.shutdownGraceMs }, "server is stopping");
       // Publishes under way are awaited, and then answered, all within the grace.
       const graceMs = Math.max(0, serverConfig.shutdownGraceMs - ANSWER_MS);
+      const late = Promise.withResolvers<void>();
+      // Cleared: a process would live on for it.
+      const timer = setTimeout(late.resolve, graceMs);
       await Promise.race([
         Promise.all([front.drain(graceMs), source.publisher.close()]),
-        Bun.sleep(graceMs),
-      ]);
+        late.promise,
+      ]).finally(() => clearTimeout(timer));
       await front.close(ANSWER_MS);
       await everything.disposeAsync();
       logger.info("server has stopped");

@@ -150,7 +150,7 @@ test("a process whose servers have stopped, or could not start, ends by itself",
   const script = `
     import { createHeadgate } from ${JSON.stringify(join(import.meta.dir, "../src/headgate.ts"))};
     const options = { dataDir: ":memory:", logLevel: "silent" };
-    const first = createHeadgate({ ...options, port: 0, shutdownGraceMs: 100 });
+    const first = createHeadgate({ ...options, port: 0, shutdownGraceMs: 60_000 });
     await first.start();
     const second = createHeadgate({ ...options, port: Number(new URL(first.url).port) });
     const code = await second.start().catch((error) => error.code);
