@@ -40,7 +40,7 @@ export function connectionSource({
     return createConnection({
       ...setup,
       transport: transport({ url: () => address, withCredentials, types }),
-      backoff: { firstMs: 5000, factor: 1.5, maxMs: 30_000, ...backoff },
+      backoff,
       maxAttempts,
       quietMs,
     });

@@ -1,14 +1,15 @@
 import type { Clock } from "./clock.ts";
 import type { Frame, FrameListener, FrameSource } from "./frame-source.ts";
+import { parseJson } from "./json.ts";
 import { type Backoff, reconnectDelayMs } from "./reconnect-delay.ts";
 import { watchSilence } from "./silence.ts";
 import { renewalDelayMs, type TokenSource } from "./token-source.ts";
-import type { Ending, Transport } from "./transport.ts";
+import { type Ending, lost, type Transport } from "./transport.ts";
 
 export interface ConnectionOptions extends FrameListener {
   readonly transport: Transport;
   readonly token: TokenSource;
-  readonly backoff: Backoff;
+  readonly backoff: Backoff | undefined;
   /** Attempts in a row that may fail. */
   readonly maxAttempts: number;
   /** How long a connection may be without a byte. */
@@ -25,9 +26,6 @@ export interface Connection extends FrameSource {
 /** The longest that silence is borne, where it was nothing but silence each time. */
 const MAX_QUIET_MS = 960_000;
 
-/** A token that has just been made may be refused once: by a server whose clock is behind. */
-const MAX_TOKEN_REFUSALS = 2;
-
 /**
  * One stream over as many connections as it takes. It comes back with the last id, and so gets exactly
  * the rest: an event counts once its blank line has come, and a part of one is forgotten.
@@ -39,8 +37,10 @@ export function createConnection(options: ConnectionOptions): Connection {
   let { quietMs } = options;
   /** Attempts in a row that brought no stream. */
   let failures = 0;
-  let tokenRefusals = 0;
+  let wasTokenRefused = false;
   let isOpen = false;
+  /** Whether this connection has brought anything. */
+  let isAnswered = false;
   /** What the server said before it ended the stream. */
   let closing: Ending | undefined;
   /** Counts starts and stops: what runs for an older one is over. */
@@ -65,26 +65,29 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (ending.kind === "again") continue;
       isOpen = false;
       const { why } = ending;
-      const attempt = failures + 1;
-      if (ending.kind === "refused" || attempt > maxAttempts) {
+      quietMs = why.reason === "silent" ? Math.min(MAX_QUIET_MS, quietMs * 2) : options.quietMs;
+      failures += 1;
+      if (ending.kind === "refused" || failures > maxAttempts) {
         onState({ name: "error", why });
         return;
       }
       const delayMs = reconnectDelayMs({
-        attempt: failures,
+        attempt: failures - 1,
         backoff,
         retryMs: Math.max(retryMs, ending.retryMs ?? 0),
         random: clock.random(),
       });
-      failures = attempt;
-      onState({ name: "reconnecting", why, delayMs, attempt });
-      await new Promise<void>((resolve) => {
+      const wait = new Promise<void>((resolve) => {
         const cancel = clock.after(delayMs, resolve);
         wake = () => {
           cancel();
           resolve();
         };
       });
+      // Who is told may end the wait, or everything.
+      onState({ name: "reconnecting", why, delayMs, attempt: failures });
+      await wait;
+      if (run !== runs) return;
     }
   }
 
@@ -94,79 +97,78 @@ export function createConnection(options: ConnectionOptions): Connection {
     const { signal } = connection;
     abort = () => connection.abort();
     closing = undefined;
-    /** What is said of a connection that is aborted. */
-    let ending = lost("stopped", "");
-    const silence = watchSilence({ clock, gate, quietMs }, () => {
-      quietMs = Math.min(MAX_QUIET_MS, quietMs * 2);
-      ending = lost("silent", "The server has said nothing for too long");
-      connection.abort();
-    });
+    isAnswered = false;
+    /** What it will have come to if nothing more happens. */
+    let ending = lost("token", "No token can be had");
+    const silence = watchSilence({ clock, gate, quietMs }, abort);
     const renew = (): void => {
-      ending = { kind: "again" };
+      // What was never answered is no stream that goes on.
+      if (isAnswered) ending = { kind: "again" };
       connection.abort();
     };
-    try {
-      // Whether or not the transport, or who gives the token, heeds the signal.
-      ending = await Promise.race([open(signal, silence.noteBytes, renew), aborted(signal)]);
-    } catch (error) {
-      if (!signal.aborted) ending = lost("unreachable", "The server cannot be reached", error);
-    }
+    const read = async (): Promise<Ending> => {
+      const token = await tokens.get();
+      signal.throwIfAborted();
+      ending = lost("silent", "The server has said nothing for too long");
+      const renewalMs = renewalDelayMs(token, clock.wallMs());
+      if (tokens.isRenewable && renewalMs !== undefined) {
+        signal.addEventListener("abort", clock.after(renewalMs, renew));
+      }
+      try {
+        return await transport(
+          { token, lastEventId, signal },
+          {
+            gate,
+            onBytes: silence.noteBytes,
+            onRetry: (ms) => (retryMs = ms),
+            onFrame: (frame) => {
+              // What was read before somebody else took over is not for this one to tell.
+              if (!signal.aborted) take(frame);
+            },
+          },
+        );
+      } catch (error) {
+        const said = error instanceof Error ? ` (${error.message})` : "";
+        return lost("unreachable", `The server cannot be reached${said}`);
+      }
+    };
+    // Whether or not the transport, or who gives the token, heeds the signal.
+    const result = await Promise.race([read(), aborted(signal)]).catch(() => ending);
     silence.end();
     connection.abort();
-    return closing ?? ending;
+    return closing ?? forgive(result);
   }
 
-  async function open(
-    signal: AbortSignal,
-    onBytes: () => void,
-    renew: () => void,
-  ): Promise<Ending> {
-    let token: string | undefined;
-    try {
-      token = await tokens.get();
-    } catch (error) {
-      return lost("token", "No token can be had", error);
-    }
-    signal.throwIfAborted();
-    const renewalMs = renewalDelayMs(token, clock.wallMs());
-    if (tokens.isRenewable && renewalMs !== undefined) {
-      signal.addEventListener("abort", clock.after(renewalMs, renew));
-    }
-    const ending = await transport(
-      { token, lastEventId, signal },
-      {
-        gate,
-        onBytes,
-        onRetry: (ms) => (retryMs = ms),
-        onFrame: (frame) => {
-          // What was read before somebody else took over is not for this one to tell.
-          if (!signal.aborted) take(frame);
-        },
-      },
-    );
+  /** A token that has just been made may be refused once: by a server whose clock is behind. */
+  function forgive(ending: Ending): Ending {
     if (ending.kind !== "refused" || ending.why.httpStatus !== 401) return ending;
-    // For want of a good token: it passes with another one, if there can be any.
-    tokenRefusals += 1;
-    const mayPass = tokens.isRenewable && tokenRefusals < MAX_TOKEN_REFUSALS;
-    return mayPass ? { ...ending, kind: "lost" } : ending;
+    if (wasTokenRefused || !tokens.isRenewable) return ending;
+    wasTokenRefused = true;
+    return { ...ending, kind: "lost" };
   }
 
   function take(frame: Frame): void {
     lastEventId = frame.id || undefined;
+    isAnswered = true;
     if (frame.type === "close") {
       closing = readClose(frame.data);
       return;
     }
     failures = 0;
-    tokenRefusals = 0;
-    if (!isOpen) onState({ name: "open" });
-    isOpen = true;
+    wasTokenRefused = false;
+    if (!isOpen) {
+      isOpen = true;
+      onState({ name: "open" });
+    }
     onFrame(frame);
   }
 
   function readClose(data: string): Ending {
-    const { reason = "ended", reconnect = true }: { reason?: string; reconnect?: boolean } =
-      JSON.parse(data);
+    // What else it holds, or is, says nothing.
+    const { reason = "ended", reconnect = true } = (parseJson(data) ?? {}) as {
+      reason?: string;
+      reconnect?: boolean;
+    };
     const why = { reason, message: `The server has closed the stream (${reason})` };
     const mayReturn = reconnect || (reason === "token-expired" && tokens.isRenewable);
     return { kind: mayReturn ? "lost" : "refused", why };
@@ -181,18 +183,13 @@ export function createConnection(options: ConnectionOptions): Connection {
       lastEventId = id ?? lastEventId;
       ({ quietMs } = options);
       failures = 0;
-      tokenRefusals = 0;
+      wasTokenRefused = false;
       isOpen = false;
       void keepOpen();
     },
     stop,
     retryNow: () => wake(),
   };
-}
-
-function lost(reason: string, what: string, error?: unknown): Ending {
-  const said = error instanceof Error ? ` (${error.message})` : "";
-  return { kind: "lost", why: { reason, message: what + said } };
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -9,7 +9,7 @@ import type {
 import { Gate } from "./gate.ts";
 import { createInbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
-import { pageVisibility, watchPage } from "./page-watch.ts";
+import { isPageHidden, watchPage } from "./page-watch.ts";
 import { receive } from "./received-event.ts";
 import { storedPosition } from "./stored-position.ts";
 import {
@@ -53,89 +53,97 @@ export function openStream<S extends Schemas>(
     maxBuffered = 1000,
     pauseWhenHidden = false,
   } = options;
-  const { onConnection = ignore, onLive = ignore, onReset = warn, onSkipped = warn } = options;
-  const { onInvalid = warn, onStatus } = options;
+  // The text is for who asks for it, and not for logs.
+  const { onInvalid = ({ type, id, issues }) => warn({ type, id, issues }), onStatus = ignore } =
+    options;
   /** Who is told of system events. */
-  const listeners = new Map<string, (notice: never) => void>([
-    ["heartbeat", ignore],
-    ["connection", onConnection],
-    ["live", onLive],
-    ["reset", onReset],
-    ["skipped", onSkipped],
-  ]);
+  const listeners: Readonly<Record<string, (notice: never) => void>> = {
+    heartbeat: ignore,
+    connection: options.onConnection ?? ignore,
+    live: options.onLive ?? ignore,
+    reset: options.onReset ?? warn,
+    skipped: options.onSkipped ?? warn,
+  };
   let status: StreamStatus = "connecting";
   let error: StreamError | undefined;
   let lastEventId: string | undefined;
   /** The position after what its user deals with at the moment. */
   let taken = "";
-  let isIterated = false;
+  /** Whether there is somebody already who gets the events. */
+  let isTaken = onEvent !== undefined;
   let isPaused = false;
+  let isOver = false;
 
   const types = options.types ?? (schemas && Object.keys(schemas));
   const url = streamUrl({ ...options, types });
   const key = options.storageKey ?? `headgate ${url}`;
   const stored = storage && storedPosition(storage, { key, clock });
   const gate = new Gate();
-  const inbox = createInbox(gate, maxBuffered);
-  const token = tokenSource(options.token);
-  const onFrame = inbox.put;
-  const source = makeSource({ url, types, token, clock, gate, onFrame, onState: follow });
-  const unwatch = watchPage(followPage);
-
-  function isOver(): boolean {
-    return status === "closed" || status === "error";
-  }
+  const inbox = createInbox(gate, Math.max(1, maxBuffered));
+  const source = makeSource({
+    url,
+    types,
+    token: tokenSource(options.token),
+    clock,
+    gate,
+    onFrame: inbox.put,
+    onState: follow,
+  });
+  let unwatch = ignore;
 
   async function start(): Promise<void> {
     const id = await stored?.read();
-    if (isOver()) return;
+    if (isOver) return;
     lastEventId = id ?? options.lastEventId;
+    // Not before: who sees the page would start the source without its id.
+    unwatch = watchPage(followPage);
     source.start(lastEventId);
-    if (pageVisibility() === "hidden") followPage();
+    if (isPageHidden()) followPage();
   }
 
   function follow(state: SourceState): void {
-    if (isOver()) return;
-    const { name } = state;
+    if (isOver) return;
+    const { name, ...detail } = state;
     if (name === "error") fail(state.why);
-    else if (name === "reconnecting") {
-      const { why, delayMs, attempt } = state;
-      setStatus(name, { why, delayMs, attempt });
-      // One that was there before comes back.
-    } else if (name === "open" || status === "connecting") setStatus(name);
+    // One that was there before comes back, and is reconnecting all the time.
+    else if (name !== "connecting" || status === name) setStatus(name, detail);
   }
 
   /** The page is shown or hidden, or the network is back. */
   function followPage(): void {
-    const isHidden = pageVisibility() === "hidden";
+    if (isOver) return;
+    const isHidden = isPageHidden();
+    const wasPaused = isPaused;
+    isPaused = isHidden && pauseWhenHidden;
     // It may be left for good.
     if (isHidden) stored?.flush();
-    else if (isPaused) source.start();
+    else if (wasPaused) source.start();
     else source.retryNow();
-    if (isHidden && pauseWhenHidden && !isPaused) {
+    if (isPaused && !wasPaused) {
       source.stop();
       setStatus("reconnecting", { why: { reason: "hidden", message: "The page is hidden" } });
     }
-    isPaused = isHidden && pauseWhenHidden;
   }
 
   function fail(why: Interruption, cause?: unknown): void {
-    if (isOver()) return;
+    if (isOver) return;
     error = new StreamError(why, cause);
     end("error", { why });
   }
 
   function end(as: "closed" | "error", detail?: StatusDetail): void {
+    isOver = true;
     unwatch();
+    signal?.removeEventListener("abort", close);
     source.stop();
     inbox.end();
     stored?.flush();
     setStatus(as, detail);
   }
 
-  function setStatus(next: StreamStatus, detail: StatusDetail = {}): void {
-    status = next;
-    if (onStatus) notify((said) => onStatus(next, said), detail);
+  function setStatus(as: StreamStatus, detail: StatusDetail = {}): void {
+    status = as;
+    notify(() => onStatus(as, detail));
   }
 
   /** The next event; the one before it has been dealt with. Undefined: there will be none. */
@@ -157,14 +165,15 @@ export function openStream<S extends Schemas>(
   /** What is for its user to deal with; notices are told, and are no events. */
   async function open(frame: Frame): Promise<EventOf<S> | undefined> {
     const { type, id, data: text } = frame;
-    const listener = listeners.get(type);
+    // An own one only: a type can be named as what every object has.
+    const listener = Object.hasOwn(listeners, type) && listeners[type];
     if (listener) {
       // What a notice holds is for the server to say (docs/protocol.md, section 5).
-      notify(listener, (parseJson(text) ?? {}) as never);
+      notify(() => listener((parseJson(text) ?? {}) as never));
       return undefined;
     }
     const { value, issues } = await receive(frame, schemas);
-    if (issues) notify(onInvalid, { type, id, text, issues });
+    if (issues) notify(() => onInvalid({ type, id, text, issues }));
     // By the schema of its type; without schemas all are alike.
     return value as EventOf<S> | undefined;
   }
@@ -173,10 +182,12 @@ export function openStream<S extends Schemas>(
     if (id === "") return;
     lastEventId = id;
     stored?.note(id);
+    // It was being dealt with as the stream was closed.
+    if (status === "closed") stored?.flush();
   }
 
   function close(): void {
-    if (isOver()) return;
+    if (isOver) return;
     inbox.clear();
     end("closed");
   }
@@ -189,17 +200,26 @@ export function openStream<S extends Schemas>(
     }
   }
 
-  async function* iterate(): AsyncIterator<EventOf<S>> {
-    if (onEvent || isIterated) {
+  async function* loop(): AsyncGenerator<EventOf<S>, undefined> {
+    if (isTaken) {
       throw new TypeError("A stream's events can be taken once: by onEvent, or by one loop");
     }
-    isIterated = true;
-    try {
-      for (let event = await next(); event; event = await next()) yield event;
-      if (error) throw error;
-    } finally {
-      close();
-    }
+    isTaken = true;
+    for (let event = await next(); event; event = await next()) yield event;
+    if (error) throw error;
+    return undefined;
+  }
+
+  function iterate(): AsyncIterator<EventOf<S>> {
+    const events = loop();
+    return {
+      next: () => events.next(),
+      // A generator by itself would wait for the next event before it lets go.
+      return: () => {
+        close();
+        return events.return(undefined);
+      },
+    };
   }
 
   if (signal?.aborted) close();
@@ -224,9 +244,9 @@ export function openStream<S extends Schemas>(
 }
 
 /** What a listener throws is its own fault: it is seen, and the stream goes on. */
-function notify<T>(listener: (value: T) => void, value: T): void {
+function notify(tell: () => void): void {
   try {
-    listener(value);
+    tell();
   } catch (thrown) {
     queueMicrotask(() => {
       throw thrown;

@@ -1,7 +1,13 @@
 import { createParser } from "eventsource-parser";
 import type { Fetch } from "./attempt.ts";
 import { problemText } from "./problem.ts";
-import type { Ending, MakeTransport, TransportSink } from "./transport.ts";
+import {
+  type Ending,
+  lost,
+  type MakeTransport,
+  type TransportRequest,
+  type TransportSink,
+} from "./transport.ts";
 
 /** An event that never ends must not fill the memory: the largest that a server lets through is far smaller. */
 const MAX_EVENT_CHARACTERS = 64 << 20;
@@ -9,7 +15,8 @@ const MAX_EVENT_CHARACTERS = 64 << 20;
 /** Reads with `fetch`: the token travels in a header, and what is not taken is not read. */
 export function fetchTransport(ownFetch: Fetch = (...args) => fetch(...args)): MakeTransport {
   return ({ url, withCredentials }) =>
-    async ({ token, lastEventId, signal }, sink) => {
+    async (request, sink) => {
+      const { token, lastEventId, signal } = request;
       const response = await ownFetch(url(), {
         headers: {
           Accept: "text/event-stream",
@@ -20,12 +27,15 @@ export function fetchTransport(ownFetch: Fetch = (...args) => fetch(...args)): M
         cache: "no-store",
         credentials: withCredentials ? "include" : "same-origin",
       });
-      return (await refusalOf(response)) ?? read(response, sink, lastEventId ?? "");
+      return (await refusalOf(response)) ?? read(response, request, sink);
     };
 }
 
-async function read({ body }: Response, sink: TransportSink, lastEventId: string): Promise<Ending> {
-  let id = lastEventId;
+async function read(
+  { body }: Response,
+  { lastEventId: id = "", signal }: TransportRequest,
+  sink: TransportSink,
+): Promise<Ending> {
   const parser = createParser({
     maxBufferSize: MAX_EVENT_CHARACTERS,
     onRetry: sink.onRetry,
@@ -38,17 +48,19 @@ async function read({ body }: Response, sink: TransportSink, lastEventId: string
   for (;;) {
     await sink.gate.opened();
     const piece = await reader?.read();
-    if (!piece || piece.done) break;
+    // Who gives the body, a fetch of the user's own, may not heed the signal.
+    if (!piece || piece.done || signal.aborted) break;
     sink.onBytes();
     parser.feed(decoder.decode(piece.value, { stream: true }));
   }
-  return { kind: "lost", why: { reason: "ended", message: "The server ended the stream" } };
+  await reader?.cancel();
+  return lost("ended", "The server ended the stream");
 }
 
 /** What is no stream; undefined: it is one. */
 async function refusalOf(response: Response): Promise<Ending | undefined> {
   const { status, headers } = response;
-  const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  const isStream = /^text\/event-stream *(?:;|$)/i.test(headers.get("content-type") ?? "");
   if (status === 200 && isStream) return undefined;
   const message = await problemText(response);
   const why = { reason: "refused", message, httpStatus: status };

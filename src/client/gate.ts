@@ -1,25 +1,26 @@
 /** Says whether more may be read: closed while what has come has not been taken. */
 export class Gate {
-  #opening: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #isOpen = true;
+  #opening = Promise.resolve();
+  #resolve = (): void => undefined;
 
   get isOpen(): boolean {
-    return this.#opening === undefined;
+    return this.#isOpen;
   }
 
   close(): void {
-    if (this.#opening) return;
-    let resolve = (): void => undefined;
-    const promise = new Promise<void>((done) => (resolve = done));
-    this.#opening = { promise, resolve };
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#opening = new Promise((resolve) => (this.#resolve = resolve));
   }
 
   open(): void {
-    this.#opening?.resolve();
-    this.#opening = undefined;
+    this.#isOpen = true;
+    this.#resolve();
   }
 
   /** Resolves once it is open: at once where it is. */
-  async opened(): Promise<void> {
-    await this.#opening?.promise;
+  opened(): Promise<void> {
+    return this.#opening;
   }
 }

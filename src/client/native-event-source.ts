@@ -1,4 +1,4 @@
-import type { Ending, MakeTransport } from "./transport.ts";
+import { type Ending, lost, type MakeTransport } from "./transport.ts";
 
 /** The part of a native `EventSource` that is used here. */
 interface NativeEventSource {
@@ -18,9 +18,9 @@ type NativeConstructor = new (url: string, init: { withCredentials: boolean }) =
 const SYSTEM_TYPES = ["connection", "live", "heartbeat", "reset", "skipped", "close"];
 
 /**
- * Reads with the runtime's own `EventSource`, which hands out only the types that it was told. The token travels in the address, which the server has
- * to allow; what is not taken ends the connection until there is room; and why a server refuses is
- * not known.
+ * Reads with the runtime's own `EventSource`, which hands out only the types that it was told. The token
+ * travels in the address, which the server has to allow; what is not taken ends the connection until
+ * there is room; and why a server refuses is not known.
  * @throws TypeError where there is none, or a type is a pattern.
  */
 export const nativeEventSource: MakeTransport = ({ url, withCredentials, types }) => {
@@ -41,11 +41,7 @@ export const nativeEventSource: MakeTransport = ({ url, withCredentials, types }
         signal.removeEventListener("abort", onError);
         resolve(ending);
       };
-      const onError = (): void =>
-        end({
-          kind: "lost",
-          why: { reason: "unreachable", message: "The EventSource was cut or refused" },
-        });
+      const onError = (): void => end(lost("unreachable", "The EventSource was cut or refused"));
       // It would come back by itself, but with the address, and so the token, of now.
       source.addEventListener("error", onError);
       signal.addEventListener("abort", onError);

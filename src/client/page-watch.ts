@@ -1,8 +1,6 @@
 /** The parts of a browser's globals that are used here; undefined outside of pages. */
-interface PageGlobals {
-  readonly document?: Target & { readonly visibilityState: PageVisibility };
-  readonly addEventListener?: Target["addEventListener"];
-  readonly removeEventListener?: Target["removeEventListener"];
+interface PageGlobals extends Partial<Target> {
+  readonly document?: Target & { readonly visibilityState: "visible" | "hidden" };
 }
 
 interface Target {
@@ -10,21 +8,18 @@ interface Target {
   removeEventListener(type: string, listener: () => void): void;
 }
 
-/** `hidden` also when the page is left: nothing may follow. */
-type PageVisibility = "visible" | "hidden";
-
-/** Outside of pages there is nothing to hide. */
-export function pageVisibility(): PageVisibility {
-  return (globalThis as PageGlobals).document?.visibilityState ?? "visible";
+/** Also when the page is left: nothing may follow. Outside of pages there is nothing to hide. */
+export function isPageHidden(): boolean {
+  return (globalThis as PageGlobals).document?.visibilityState === "hidden";
 }
 
 /** Calls when the page is shown or hidden, and when the network is back, until what it returns is called. */
 export function watchPage(onChange: () => void): () => void {
   const page = globalThis as PageGlobals;
-  page.document?.addEventListener("visibilitychange", onChange);
-  page.addEventListener?.("online", onChange);
-  return () => {
-    page.document?.removeEventListener("visibilitychange", onChange);
-    page.removeEventListener?.("online", onChange);
+  const each = (method: keyof Target): void => {
+    page.document?.[method]("visibilitychange", onChange);
+    page[method]?.("online", onChange);
   };
+  each("addEventListener");
+  return () => each("removeEventListener");
 }

@@ -24,6 +24,6 @@ export function parseProblem(text: string): Problem | undefined {
 export async function problemText(response: Response): Promise<string> {
   // Others' pages may be of any length, and are not read.
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json");
-  const { detail } = (isProblem && parseProblem(await response.text())) || {};
+  const { detail } = ((isProblem && parseJson(await response.text())) || {}) as Problem;
   return typeof detail === "string" ? detail : `The answer was ${response.status}`;
 }

@@ -11,8 +11,13 @@ export async function receive(
   const data = parseData(type, text);
   // An own one only: a type can be named as what every object has.
   const schema = schemas && Object.hasOwn(schemas, type) ? schemas[type] : undefined;
-  const result = (await schema?.["~standard"].validate(data)) ?? { value: data };
-  return result.issues ? result : { value: { type, data: result.value, text, id } };
+  try {
+    const result = (await schema?.["~standard"].validate(data)) ?? { value: data };
+    return result.issues ? result : { value: { type, data: result.value, text, id } };
+  } catch (error) {
+    // What a schema was made of can throw: JSON.parse, for example.
+    return { issues: [{ message: String(error) }] };
+  }
 }
 
 function parseData(type: string, text: string): unknown {

@@ -1,11 +1,11 @@
 /** How the waits between attempts grow. */
 export interface Backoff {
-  /** The first wait, milliseconds. */
-  readonly firstMs: number;
-  /** What each attempt that fails multiplies it by. */
-  readonly factor: number;
-  /** The longest wait, milliseconds. */
-  readonly maxMs: number;
+  /** The first wait, milliseconds: 5,000. */
+  readonly firstMs?: number | undefined;
+  /** What each attempt that fails multiplies it by: 1.5. */
+  readonly factor?: number | undefined;
+  /** The longest wait, milliseconds: 30,000. */
+  readonly maxMs?: number | undefined;
 }
 
 /** However long a server asks to be left alone. */
@@ -17,17 +17,17 @@ const MAX_RETRY_MS = 300_000;
  */
 export function reconnectDelayMs({
   attempt,
-  backoff,
+  backoff: { firstMs = 5000, factor = 1.5, maxMs = 30_000 } = {},
   retryMs,
   random,
 }: {
   /** How many have failed before. */
   readonly attempt: number;
-  readonly backoff: Backoff;
+  readonly backoff: Backoff | undefined;
   readonly retryMs: number;
   /** 0 to 1. */
   readonly random: number;
 }): number {
-  const delayMs = Math.min(backoff.maxMs, backoff.firstMs * backoff.factor ** attempt);
+  const delayMs = Math.min(maxMs, firstMs * factor ** attempt);
   return Math.max(delayMs * (0.5 + random / 2), Math.min(retryMs, MAX_RETRY_MS));
 }

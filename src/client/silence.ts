@@ -15,11 +15,19 @@ export function watchSilence(
   { clock, gate, quietMs }: { clock: Clock; gate: Gate; quietMs: number },
   onSilence: () => void,
 ): SilenceWatch {
-  let end = (): void => undefined;
+  let isOver = false;
+  let cancel = (): void => undefined;
   const noteBytes = (): void => {
-    end();
-    end = clock.after(quietMs, () => (gate.isOpen ? onSilence() : noteBytes()));
+    cancel();
+    // What comes too late must not begin it anew.
+    if (!isOver) cancel = clock.after(quietMs, () => (gate.isOpen ? onSilence() : noteBytes()));
   };
   noteBytes();
-  return { noteBytes, end: () => end() };
+  return {
+    noteBytes,
+    end: () => {
+      isOver = true;
+      cancel();
+    },
+  };
 }

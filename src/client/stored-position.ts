@@ -6,8 +6,8 @@ const WRITE_MS = 1000;
 
 /** A position that is kept over page loads. */
 export interface StoredPosition {
-  /** Undefined where none is kept. */
-  readonly read: () => Promise<string | undefined>;
+  /** Null or undefined where none is kept. */
+  readonly read: () => Promise<string | null | undefined>;
   /** Writes it soon. */
   readonly note: (id: string) => void;
   /** Writes it now. */
@@ -28,7 +28,7 @@ export function storedPosition(
     if (id !== undefined) void tolerate(() => storage.setItem(key, id));
   };
   return {
-    read: async () => (await tolerate(() => storage.getItem(key))) ?? undefined,
+    read: () => tolerate(() => storage.getItem(key)),
     note: (id) => {
       unwritten = id;
       if (isDue) return;

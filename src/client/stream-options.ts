@@ -75,7 +75,7 @@ export interface StreamOptions<S extends Schemas = Schemas> extends Subscription
   /** The name in `storage`; by default made of the address and the subscription. */
   readonly storageKey?: string | undefined;
   /** How the waits between attempts grow: from 5 s by 1.5 to 30 s, unless set otherwise. */
-  readonly backoff?: Partial<Backoff> | undefined;
+  readonly backoff?: Backoff | undefined;
   /** How many attempts in a row may fail before it gives up; without end by default. */
   readonly maxReconnectAttempts?: number | undefined;
   /** How long a connection may be without a byte: three heartbeats, 45 s, unless set otherwise. */

@@ -29,7 +29,7 @@ export function streamUrl({
     const value = subscription[name];
     return value === undefined ? [] : [`${name}=${parameterText(value)}`];
   }).join("&");
-  return `${parseBaseUrl(url)}${path}${query && (path.includes("?") ? "&" : "?") + query}`;
+  return `${parseBaseUrl(url)}${path.replace(/^\/*/, "/")}${query && (path.includes("?") ? "&" : "?") + query}`;
 }
 
 /** Lists are split at commas before they are decoded: a comma in an item is `%2C`. */

@@ -110,9 +110,9 @@ export interface Stream<E extends StreamEvent = StreamEvent> extends AsyncIterab
 /** The stream has given up. */
 export class StreamError extends Error {
   override readonly name = "StreamError";
-  readonly reason: Interruption["reason"];
+  declare readonly reason: Interruption["reason"];
   /** Of the answer, where there was one. */
-  readonly httpStatus: number | undefined;
+  declare readonly httpStatus: number | undefined;
 
   constructor({ reason, message, httpStatus }: Interruption, cause?: unknown) {
     super(message, { cause });

@@ -19,20 +19,18 @@ export interface TokenSource {
 
 /** @throws Error for a string that no header can carry. */
 export function tokenSource(token: Token | undefined): TokenSource {
-  if (typeof token !== "function") {
-    const fixed = token === undefined ? undefined : checkToken(token);
-    return { get: () => Promise.resolve(fixed), isRenewable: false };
-  }
-  const get = async (): Promise<string | undefined> => {
-    const given = await token();
-    return given === undefined ? undefined : checkToken(given);
-  };
-  return { get, isRenewable: true };
+  const isRenewable = typeof token === "function";
+  if (!isRenewable) check(token);
+  return { get: async () => check(isRenewable ? await token() : token), isRenewable };
+}
+
+function check(token: string | undefined): string | undefined {
+  return token === undefined ? token : checkToken(token);
 }
 
 /** What a JWT says, unverified: that is the server's part. Empty where it is none. */
 export function tokenClaims(token: string | undefined): Readonly<Record<string, unknown>> {
-  const [, payload = ""] = token?.split(".") ?? [];
+  const payload = token?.split(".")[1] ?? "";
   try {
     const claims: unknown = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
     // Any member may be of any type; who uses one looks at it.

@@ -28,6 +28,11 @@ export type Ending =
   /** To be opened anew as soon as the gate is open. */
   | { readonly kind: "again" };
 
+/** It broke off, or never came about. */
+export function lost(reason: Interruption["reason"], message: string): Ending {
+  return { kind: "lost", why: { reason, message } };
+}
+
 /** Opens one connection and reads it to its end. Rejects where it breaks. */
 export type Transport = (request: TransportRequest, sink: TransportSink) => Promise<Ending>;
 
