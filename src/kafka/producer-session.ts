@@ -47,6 +47,8 @@ export class ProducerSession {
   #underWay = 0;
   #recordsSent = 0;
   #isRetired = false;
+  /** Set where Kafka gave no producer id because we may write to no topic at all (KIP-679). */
+  #forbidden: SendError | undefined;
 
   constructor(kafka: Kafka, topic: string, timeoutMs: number) {
     this.#topic = topic;
@@ -67,11 +69,15 @@ export class ProducerSession {
     return !this.#isRetired && this.#recordsSent < 2 ** 30;
   }
 
-  /** Resolves with a producer id in hand. */
+  /** Resolves with a producer id in hand, or with the knowledge that each `send` will be refused. */
   async connect(): Promise<void> {
     try {
       await this.#producer.connect();
     } catch (error) {
+      if (refusalOf(error) === "forbidden") {
+        this.#forbidden = new SendError("forbidden", error);
+        return;
+      }
       if (brokerAnswer(error)?.type !== LEADERLESS) throw error;
       // Before it takes a producer id kafkajs asks for all topics of the cluster, and fails where a
       // partition of any has no leader. Once it has tried to send, it asks for its own topic only.
@@ -86,6 +92,7 @@ export class ProducerSession {
    * @throws SendError
    */
   async send(shipment: Shipment): Promise<number> {
+    if (this.#forbidden) throw this.#forbidden;
     const { partition } = shipment;
     this.#underWay += 1;
     this.#recordsSent += shipment.records.length;
