@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CutProxy } from "./support/cut-proxy.ts";
 import { isQuick } from "./support/effort.ts";
 import { until } from "./support/feed.ts";
+import type { Farewell } from "./support/node-reader.ts";
 import { type LocalServer, metric, publish, startLocalServer } from "./support/server.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
 
@@ -105,8 +106,8 @@ describe.skipIf(!nodeAvailable())("the client on Node", () => {
     const isNumber = (line: unknown): boolean => typeof line === "number";
     expect(reader.lines.filter(isNumber)).toEqual(numbers(23));
     await publishRange(5, 23);
-    const { lastEventId } = reader.lines.at(-1) as { lastEventId: string };
-    await using next = await startReader(server.url, lastEventId);
+    const { lastEventId } = reader.lines.at(-1) as Farewell;
+    await using next = await startReader(server.url, lastEventId ?? "");
     expect(next.lines).toEqual([...numbers(5, 23), "live"]);
     expect(reader.lines.filter((line) => line === "live")).toHaveLength(2);
   });

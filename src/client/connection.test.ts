@@ -282,6 +282,17 @@ test("who is stopped says nothing more and leaves no timer, at whatever moment",
   }
 });
 
+test("who begins anew as it is told that it is open is told so again", async () => {
+  const bench = new ConnectionBench();
+  bench.onState = ({ name }) => {
+    if (name === "open" && bench.attempts.length === 1) bench.connection.start();
+  };
+  await bench.start();
+  await bench.attempt.send("1");
+  await bench.attempt.send("2");
+  expect(bench.stateNames).toEqual(["connecting", "open", "connecting", "open"]);
+});
+
 test("a wait ends at once where that is asked for, also as it is told of", async () => {
   const bench = new ConnectionBench();
   bench.connection.retryNow();

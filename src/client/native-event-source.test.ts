@@ -99,6 +99,11 @@ test("until another id comes, the one of the address counts", async () => {
   const { stream } = await open({ lastEventId: "p5" });
   await FakeEventSource.last.dispatch("connection", "{}", "");
   expect(stream.lastEventId).toBe("p5");
+  await FakeEventSource.last.dispatch("error");
+  stream.retryNow();
+  await settled();
+  expect(FakeEventSource.all).toHaveLength(2);
+  expect(FakeEventSource.last.url).toEndWith("lastEventId=p5");
 });
 
 test("one that was cut is closed, and another one is made with the last id", async () => {

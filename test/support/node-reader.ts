@@ -6,6 +6,11 @@
  */
 import { connect } from "../../src/client/connect.ts";
 
+/** The last line. */
+export interface Farewell {
+  readonly lastEventId: string | undefined;
+}
+
 const [url, lastEventId] = process.argv.slice(2);
 const stream = connect({
   url,
@@ -16,4 +21,5 @@ const stream = connect({
 });
 process.stdin.on("end", () => stream.close()).resume();
 for await (const { data } of stream) console.log(JSON.stringify(data));
-console.log(JSON.stringify({ lastEventId: stream.lastEventId }));
+const farewell: Farewell = { lastEventId: stream.lastEventId };
+console.log(JSON.stringify(farewell));
