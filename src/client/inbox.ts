@@ -33,7 +33,8 @@ export function createInbox(gate: Gate, maxFrames: number): Inbox {
       wake();
     },
     take: async () => {
-      while (frames.length === 0 && !isEnded) {
+      for (;;) {
+        if (frames.length > 0 || isEnded) break;
         await new Promise<void>((resolve) => (wake = resolve));
       }
       const frame = frames.shift();
