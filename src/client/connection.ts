@@ -106,7 +106,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (isAnswered) ending = { kind: "again" };
       connection.abort();
     };
-    const read = async (): Promise<Ending> => {
+    async function read(): Promise<Ending> {
       const token = await tokens.get();
       signal.throwIfAborted();
       ending = lost("silent", "The server has said nothing for too long");
@@ -114,24 +114,23 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (tokens.isRenewable && renewalMs !== undefined) {
         signal.addEventListener("abort", clock.after(renewalMs, renew));
       }
-      try {
-        return await transport(
-          { token, lastEventId, signal },
-          {
-            gate,
-            onBytes: silence.noteBytes,
-            onRetry: (ms) => (retryMs = ms),
-            onFrame: (frame) => {
-              // What was read before somebody else took over is not for this one to tell.
-              if (!signal.aborted) take(frame);
-            },
+      return transport(
+        { token, lastEventId, signal },
+        {
+          gate,
+          onBytes: silence.noteBytes,
+          onRetry: (ms) => (retryMs = ms),
+          onFrame: (frame) => {
+            // What was read before somebody else took over is not for this one to tell.
+            if (!signal.aborted) take(frame);
           },
-        );
-      } catch (error) {
+        },
+      ).catch((error: unknown) => {
         const said = error instanceof Error ? ` (${error.message})` : "";
         return lost("unreachable", `The server cannot be reached${said}`);
-      }
-    };
+      });
+    }
+
     // Whether or not the transport, or who gives the token, heeds the signal.
     const result = await Promise.race([read(), aborted(signal)]).catch(() => ending);
     silence.end();

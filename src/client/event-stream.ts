@@ -202,7 +202,7 @@ export function openStream<S extends Schemas>(
 
   async function* loop(): AsyncGenerator<EventOf<S>, undefined> {
     if (isTaken) {
-      throw new TypeError("A stream's events can be taken once: by onEvent, or by one loop");
+      throw new TypeError("Events can be taken once: by onEvent, or by one loop");
     }
     isTaken = true;
     for (let event = await next(); event; event = await next()) yield event;

@@ -7,7 +7,7 @@ const MAX_CHARACTERS = 8 << 20;
 /** What has come and has not been taken. */
 export interface Inbox {
   readonly put: (frame: Frame) => void;
-  /** The next one, when it has come; undefined once it has ended and is empty. */
+  /** The next one, when it has come; undefined once it has ended and is empty. For one at a time. */
   readonly take: () => Promise<Frame | undefined>;
   /** No more will come. What has come can be taken still. */
   readonly end: () => void;
@@ -33,8 +33,7 @@ export function createInbox(gate: Gate, maxFrames: number): Inbox {
       wake();
     },
     take: async () => {
-      for (;;) {
-        if (frames.length > 0 || isEnded) break;
+      if (frames.length === 0 && !isEnded) {
         await new Promise<void>((resolve) => (wake = resolve));
       }
       const frame = frames.shift();
