@@ -29,7 +29,7 @@ const ENTRIES = Object.keys(packageJson.exports)
   .map((path) => path.replace(".", "headgate"));
 
 /** All that a page may load. */
-const FOR_PAGES = /\/node_modules\/(?:headgate\/dist\/client|eventsource-parser)\//;
+const FOR_PAGES = /(?:^|\/)node_modules\/(?:headgate\/dist\/client|eventsource-parser)\//;
 
 const CONSUMERS = join(import.meta.dir, "package-consumers");
 

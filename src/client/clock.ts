@@ -1,7 +1,5 @@
 /** Time and chance, which tests make up. */
 export interface Clock {
-  /** Monotonic, milliseconds. */
-  readonly nowMs: () => number;
   /** Since 1970, milliseconds: what tokens expire by. */
   readonly wallMs: () => number;
   /** 0 to 1. */
@@ -14,7 +12,6 @@ export interface Clock {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
   wallMs: Date.now,
   random: Math.random,
   after: (ms, call) => {

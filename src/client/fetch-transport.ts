@@ -43,7 +43,8 @@ async function read(
     onId: (next) => (id = next),
     onEvent: ({ event: type = "message", data }) => sink.onFrame({ type, id, data }),
   });
-  const decoder = new TextDecoder();
+  // The parser takes away the byte order mark: one, not two.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const reader = body?.getReader();
   for (;;) {
     await sink.gate.opened();

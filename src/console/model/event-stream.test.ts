@@ -30,8 +30,8 @@ class Bench {
       onState: (state) => this.states.push(state),
       onEvent: (event) => this.events.push(event),
       onReset: (notice) => this.resets.push(notice),
+      nowMs: () => this.nowMs,
       clock: {
-        nowMs: () => this.nowMs,
         wallMs: () => this.nowMs,
         random: () => 1,
         after: (ms, call) => {

@@ -14,6 +14,8 @@ export interface EventStreamOptions {
   readonly onEvent: (event: ReceivedEvent) => void;
   readonly onReset: (notice: ResetNotice) => void;
   readonly clock: Clock;
+  /** Monotonic, milliseconds. */
+  readonly nowMs: () => number;
 }
 
 /** Somebody watches: it comes back sooner than a page that nobody looks at. */
@@ -66,7 +68,7 @@ export class EventStream {
   }
 
   #follow(state: SourceState): void {
-    const { onState, clock } = this.#options;
+    const { onState, nowMs } = this.#options;
     if (state.name === "connecting") onState({ name: "connecting" });
     else if (state.name === "open") onState({ name: "behind" });
     else if (state.name === "error") {
@@ -74,7 +76,7 @@ export class EventStream {
       const { httpStatus: status = 401 } = state.why;
       onState({ name: "refused", status, why: describe(state.why) });
     } else {
-      const retryAtMs = clock.nowMs() + state.delayMs;
+      const retryAtMs = nowMs() + state.delayMs;
       onState({ name: "disconnected", why: describe(state.why), retryAtMs });
     }
   }

@@ -63,6 +63,7 @@ const stream = new EventStream({
   onEvent: (event) => tail.add(event),
   onReset: showReset,
   clock: systemClock,
+  nowMs: () => performance.now(),
 });
 
 const stateBar = new StateBar({
