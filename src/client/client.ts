@@ -1,5 +1,6 @@
 /** The package's entry for whoever reads or publishes: browsers, Bun, Deno, Node. */
 export { connect } from "./connect.ts";
+export { connectShared, type SharedStreamOptions } from "./connect-shared.ts";
 export { nativeEventSource } from "./native-event-source.ts";
 export { createProducer } from "./producer.ts";
 export { PublishError } from "./publish-error.ts";
