@@ -16,6 +16,7 @@ const SPECIFIER = /(\bfrom |\bimport |\bimport\()"(\.[^"]*)\.(?:ts|js)"/g;
 rmSync(DIST, { recursive: true, force: true });
 compile("tsconfig.package.json");
 compile("tsconfig.package-server.json");
+await bundleWorker();
 keepReachable();
 
 function compile(project: string): void {
@@ -26,6 +27,26 @@ function compile(project: string): void {
     stderr: "inherit",
   });
   if (exitCode !== 0) process.exit(exitCode);
+}
+
+/**
+ * The worker's script in one piece: a worker finds no packages by their names where nobody bundles it,
+ * and import maps do not hold there.
+ */
+async function bundleWorker(): Promise<void> {
+  const path = join(DIST, "client/tabs-worker.js");
+  const license = readFileSync(join(ROOT, "node_modules/eventsource-parser/LICENSE"), "utf8");
+  const { outputs } = await Bun.build({
+    entrypoints: [path],
+    target: "browser",
+    // No comments of where the modules lie on this machine.
+    minify: { whitespace: true },
+    banner: `/*! With eventsource-parser:\n${license}*/`,
+  });
+  const [script] = outputs;
+  if (!script) throw new Error("The build has made no worker");
+  writeFileSync(path, await script.text());
+  rmSync(`${path}.map`);
 }
 
 /** Removes what no entry leads to: the server's own modules come along with its types. */
@@ -44,7 +65,7 @@ function keepReachable(): void {
     const path = join(DIST, name);
     if (/\.(?:js|ts)$/.test(path) && !kept.has(path)) {
       rmSync(path);
-      rmSync(`${path}.map`);
+      rmSync(`${path}.map`, { force: true });
     }
   }
 }

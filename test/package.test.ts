@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, readFileSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { publint } from "publint";
 import packageJson from "../package.json" with { type: "json" };
@@ -17,10 +17,12 @@ setDefaultTimeout(120_000);
 
 const ROOT = join(import.meta.dir, "..");
 
-/** What an import adds to a page at most: minified and gzip, in bytes, with all that it needs. */
+/** What an import adds to a page at most: minified and gzip, in bytes, with all that it needs but React. */
 const BUDGETS: Readonly<Record<string, number>> = {
   'import { connect } from "headgate/client"; use(connect);': 6 * 1024,
+  'import { connectShared } from "headgate/client"; use(connectShared);': 9 * 1024,
   'import { createProducer } from "headgate/client"; use(createProducer);': 3 * 1024,
+  'import { useSSE } from "headgate/react"; use(useSSE);': 9 * 1024,
 };
 
 /** What pages import. */
@@ -28,8 +30,11 @@ const ENTRIES = Object.keys(packageJson.exports)
   .filter((path) => path !== "." && path !== "./package.json")
   .map((path) => path.replace(".", "headgate"));
 
+/** What they load as a script instead. */
+const WORKER = "headgate/client/worker";
+
 /** All that a page may load. */
-const FOR_PAGES = /(?:^|\/)node_modules\/(?:headgate\/dist\/client|eventsource-parser)\//;
+const FOR_PAGES = /(?:^|\/)node_modules\/(?:headgate\/dist\/(?:client|react)|eventsource-parser)\//;
 
 const CONSUMERS = join(import.meta.dir, "package-consumers");
 
@@ -87,9 +92,18 @@ describe.skipIf(!npmAvailable())("the npm package", () => {
       expect(missing).toEqual([]);
     });
 
-    test.each(ENTRIES)("%s does nothing by being imported", async (entry) => {
+    const modules = ENTRIES.filter((entry) => entry !== WORKER);
+    test.each(modules)("%s does nothing by being imported", async (entry) => {
       const { text } = await bundle(`import "${entry}";`);
       expect(text).toBe("");
+    });
+
+    test("has the worker in one piece: a worker finds no packages by their names", async () => {
+      expect(ENTRIES).toContain(WORKER);
+      const script = textOf("dist/client/tabs-worker.js");
+      expect(script).not.toMatch(/^\s*(?:import|export)\b|\bimport\(/m);
+      // What it was bundled with may be passed on with these words.
+      expect(script).toInclude("Permission is hereby granted");
     });
 
     test.each(ENTRIES)("%s needs nothing but what every browser has", async (entry) => {
@@ -119,6 +133,9 @@ describe.skipIf(!npmAvailable())("the npm package", () => {
       const how = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
       project = await installPackage(packed, ["npm", "install", ...how]);
       cpSync(CONSUMERS, project.path, { recursive: true });
+      const types = join(project.path, "node_modules/@types");
+      mkdirSync(types, { recursive: true });
+      symlinkSync(join(ROOT, "node_modules/@types/react"), join(types, "react"));
     });
 
     afterAll(() => project[Symbol.dispose]());
@@ -155,6 +172,7 @@ describe.skipIf(!npmAvailable())("the npm package", () => {
       const client = { ...options, lib: ["ES2022", "DOM", "DOM.AsyncIterable"], types: [] };
       await check(client, "client-types.ts");
       const typeRoots = [join(ROOT, "node_modules/@types")];
+      await check(client, "react-types.ts");
       const server = { ...options, lib: ["ESNext"], types: ["bun"], typeRoots, skipLibCheck: true };
       await check(server, "server-types.ts");
     });
@@ -175,6 +193,7 @@ describe.skipIf(!npmAvailable())("the npm package", () => {
       target: "browser",
       minify: true,
       metafile: true,
+      external: ["react"],
     });
     const text = (await outputs[0]?.text()) ?? "";
     return { text: text.trim(), inputs: Object.keys(metafile?.inputs ?? {}) };
