@@ -238,12 +238,14 @@ function expectLike(printed: string, wanted: string): void {
 
 /** Without what is another one each time. */
 function withoutChance(text: string): string {
-  return text
-    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
-    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "TIME")
-    .replaceAll(/^retry: \d+/gm, "retry: MS")
-    // A topic's name stands before it, which is no tag, whatever the tag begins with.
-    .replaceAll(/~[a-z0-9]{1,8}~(?=[\d.]+(?![a-z\d]))/g, "~TAG~");
+  return (
+    text
+      .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
+      .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "TIME")
+      .replaceAll(/^retry: \d+/gm, "retry: MS")
+      // A topic's name stands before it, which is no tag, whatever the tag begins with.
+      .replaceAll(/~[a-z0-9]{1,8}~(?=[\d.]+(?![a-z\d]))/g, "~TAG~")
+  );
 }
 
 function patternOf(text: string): string {
