@@ -31,6 +31,9 @@ const PACKAGES: readonly Need[] = [
   { command: "unshare", packages: ["util-linux"] },
 ];
 
+/** Tests that wait for minutes and do little: they run beside all others. */
+const WAITING = "test/quiet-streams.test.ts";
+
 /** A test that hangs must not hang the whole: all of it takes less than 25 minutes. */
 const TESTS_TIMEOUT_MS = 22 * 60_000;
 
@@ -48,7 +51,8 @@ if (process.env["CI"] !== undefined) await installMissing();
 await testAll();
 
 async function testAll(): Promise<void> {
-  const isChecked = (await run(["bun", "run", "check"])) === 0;
+  const { code } = await run(["bun", "run", "check"]);
+  const isChecked = code === 0;
   if (!isChecked) process.stdout.write("\nThe checks have failed (bun run check).\n\n");
   const { passed, failed, skipped } = await runTests();
   const failures = failed + (isChecked ? 0 : 1);
@@ -72,15 +76,35 @@ function isThere(need: Need): boolean {
   return "command" in need ? Bun.which(need.command) !== null : existsSync(need.file);
 }
 
+/** Runs all tests; what the waiting ones write comes at the end. */
 async function runTests(): Promise<Counts> {
+  const waiting = runBunTest([WAITING], "pipe");
+  const others = await runBunTest(["--path-ignore-patterns", WAITING, "src", "test"], "inherit");
+  const beside = await waiting;
+  process.stdout.write(beside.output);
+  return {
+    passed: others.passed + beside.passed,
+    failed: others.failed + beside.failed,
+    skipped: others.skipped + beside.skipped,
+  };
+}
+
+async function runBunTest(
+  what: readonly string[],
+  output: "pipe" | "inherit",
+): Promise<Counts & Outcome> {
   const dir = mkdtempSync(join(tmpdir(), "headgate-tests-"));
   const report = join(dir, "junit.xml");
   try {
     const how = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const code = await run(["bun", "test", ...how, "src", "test"], TESTS_TIMEOUT_MS);
+    const outcome = await run(["bun", "test", ...how, ...what], {
+      timeoutMs: TESTS_TIMEOUT_MS,
+      output,
+    });
     const counted = countsOf(report);
     // What goes wrong outside of tests (a file that does not load, a crash) is in no report.
-    return code === 0 ? counted : { ...counted, failed: Math.max(1, counted.failed) };
+    const failed = outcome.code === 0 ? counted.failed : Math.max(1, counted.failed);
+    return { ...counted, failed, ...outcome };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -98,17 +122,40 @@ function countsOf(report: string): Counts {
   }
 }
 
-/** Runs a command with our output; resolves with its exit code, 1 where a signal ended it. */
-async function run([name = "", ...rest]: string[], timeoutMs?: number): Promise<number> {
+/** How a command ended. */
+interface Outcome {
+  /** 1 where a signal ended it. */
+  readonly code: number;
+  /** What it wrote, where that was kept. */
+  readonly output: string;
+}
+
+interface RunOptions {
+  readonly timeoutMs?: number;
+  /** `inherit`: it writes where we do. */
+  readonly output?: "pipe" | "inherit";
+}
+
+async function run(
+  [name = "", ...rest]: string[],
+  { timeoutMs, output = "inherit" }: RunOptions = {},
+): Promise<Outcome> {
   // This Bun itself: under npx no other may be there.
   const command = name === "bun" ? [process.execPath, ...rest] : [name, ...rest];
   const child = Bun.spawn(command, {
     stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit",
+    stdout: output,
+    stderr: output,
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   });
-  const code = await child.exited;
-  return child.signalCode === null ? code : 1;
+  const [written, complained, code] = await Promise.all([
+    child.stdout?.text(),
+    child.stderr?.text(),
+    child.exited,
+  ]);
+  return {
+    code: child.signalCode === null ? code : 1,
+    output: `${written ?? ""}${complained ?? ""}`,
+  };
 }
