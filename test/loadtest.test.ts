@@ -156,7 +156,7 @@ describe.skipIf(isQuick || !canBuildPrograms())("the load programs", () => {
     const options = {
       connections: 10,
       warmup: 0,
-      seconds: 2,
+      seconds: 4,
       stallPercent: 93,
       receiveBuffer: 4096,
     };
