@@ -85,6 +85,42 @@ describe("the name of a group", () => {
   });
 });
 
+test.each([
+  ["", {}, 1],
+  ["with a fetch of its own", { fetch: () => new Promise<never>(() => undefined) }, 0],
+  [
+    "with a transport of its own",
+    { transport: () => () => new Promise<never>(() => undefined) },
+    0,
+  ],
+])("a page %s: a worker may have its connection, or must not", async (_name, options, workers) => {
+  const browser = new FakeBrowser(seededChance(1));
+  const { tabs, clock } = browser.open();
+  let made = 0;
+  const worker = (): never => {
+    made += 1;
+    throw new Error("none here");
+  };
+  const source = memberSource(
+    { ...options, worker },
+    tabs,
+  )({
+    url: "http://127.0.0.1:1/events",
+    types: undefined,
+    clock,
+    gate: new Gate(),
+    token: { isRenewable: false, get: () => Promise.resolve(undefined) },
+    onFrame: () => undefined,
+    onState: () => undefined,
+  });
+  source.start();
+  await new Promise(setImmediate);
+  // Its own lock; then it looks for a worker, before it stands for host.
+  browser.step();
+  source.stop();
+  expect(made).toBe(workers);
+});
+
 describe("a tab that comes later and has no position", () => {
   test.each([
     ["/events", 1],
