@@ -14,9 +14,10 @@ export interface SharedStreamOptions<S extends Schemas = Schemas> extends Stream
    */
   readonly group?: string | undefined;
   /**
-   * Makes the worker that has the connection: `new SharedWorker(new URL("headgate/client/worker",
-   * import.meta.url), { type: "module" })`, as the bundler wants it. `false`: one of the tabs has it,
-   * as where there is no worker, and with a `fetch` or `transport` of one's own.
+   * Makes the worker that has the connection, where the bundler does not find its script by itself:
+   * `() => new SharedWorker("/assets/headgate-worker.js", { type: "module" })` with a copy of
+   * `headgate/client/worker`. `false`: one of the tabs has it, as where there is no worker, and with a
+   * `fetch` or `transport` of one's own.
    */
   readonly worker?: (() => SharedWorkerLike) | false | undefined;
 }
