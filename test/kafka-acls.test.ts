@@ -11,6 +11,7 @@ import { startKafka, uniqueTopic } from "./support/kafka.ts";
 import type { KafkaCluster } from "./support/kafka.ts";
 import { publish, type Settings, startLocalServer } from "./support/server.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
+import { makeCertificate } from "./support/tls.ts";
 
 setDefaultTimeout(60_000);
 
@@ -26,8 +27,8 @@ describe.skipIf(!canRunKafka() || Bun.which("openssl") === null)("a Kafka with r
   let admin: KafkaConfig;
 
   beforeAll(async () => {
-    await makeCertificate(directory.path, "broker");
-    await makeCertificate(directory.path, "headgate");
+    await makeCertificate(directory.path, "broker", "IP:127.0.0.1");
+    await makeCertificate(directory.path, "headgate", "IP:127.0.0.1");
     // The broker tries its own certificate at the start, too.
     writeFileSync(
       file("trusted.crt"),
@@ -238,15 +239,4 @@ async function startUnready(environment: Settings): Promise<UnreadyServer> {
     status: (what) => says("/kafka/status", what, 200),
     [Symbol.asyncDispose]: () => headgate.stop(),
   };
-}
-
-/** `name.crt`, `name.key`, and `name.pem` with both as Kafka wants them. */
-async function makeCertificate(dir: string, name: string): Promise<void> {
-  const [key, crt] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
-  const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-  const output = ["-keyout", key, "-out", crt, "-nodes", "-days", "2"];
-  const command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", ...output, ...subject];
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
-  if ((await child.exited) !== 0) throw new Error("openssl made no certificate");
-  await Bun.write(join(dir, `${name}.pem`), readFileSync(key, "utf8") + readFileSync(crt, "utf8"));
 }

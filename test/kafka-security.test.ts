@@ -10,6 +10,7 @@ import { canRunKafka } from "./support/kafka-node.ts";
 import { startKafka, uniqueTopic } from "./support/kafka.ts";
 import type { KafkaCluster } from "./support/kafka.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
+import { makeCertificate } from "./support/tls.ts";
 
 setDefaultTimeout(60_000);
 
@@ -23,8 +24,8 @@ describe.skipIf(!canRunKafka() || Bun.which("openssl") === null)(
     let kafka: KafkaCluster;
 
     beforeAll(async () => {
-      await makeCertificate(dir, "broker");
-      await makeCertificate(dir, "stranger");
+      await makeCertificate(dir, "broker", "IP:127.0.0.1");
+      await makeCertificate(dir, "stranger", "IP:127.0.0.1");
       const login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
       const users = `username="admin" password="${PASSWORD}" user_admin="${PASSWORD}"`;
       kafka = await startKafka({
@@ -89,14 +90,3 @@ describe.skipIf(!canRunKafka() || Bun.which("openssl") === null)(
     });
   },
 );
-
-/** `name.crt`, and `name.pem` with the key as Kafka wants them. */
-async function makeCertificate(dir: string, name: string): Promise<void> {
-  const [key, crt] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
-  const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-  const output = ["-keyout", key, "-out", crt, "-nodes", "-days", "2"];
-  const command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", ...output, ...subject];
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
-  if ((await child.exited) !== 0) throw new Error("openssl made no certificate");
-  await Bun.write(join(dir, `${name}.pem`), readFileSync(key, "utf8") + readFileSync(crt, "utf8"));
-}

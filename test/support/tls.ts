@@ -4,7 +4,7 @@ import { join } from "node:path";
 /** The name that clients know proxies by; in the committed files it is events.example.com. */
 export const HOST = "events.example";
 
-/** A self-signed certificate of HOST; paths of PEM files. */
+/** A self-signed certificate; paths of PEM files: `name.crt`, `name.key`, `name.pem`. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
@@ -12,20 +12,22 @@ export interface Certificate {
   readonly both: string;
 }
 
-/** Makes one, in this directory. */
-export async function makeCertificate(directory: string): Promise<Certificate> {
-  const path = (name: string): string => join(directory, name);
-  const [cert, key, both] = [path("cert.pem"), path("key.pem"), path("both.pem")];
-  const algorithm = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const subject = ["-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`];
-  const files = ["-keyout", key, "-out", cert];
-  const openssl = Bun.spawn(["openssl", "req", "-x509", ...algorithm, ...subject, ...files], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
+/** Makes one in this directory, for a name, or as it is told whom it is for: `IP:127.0.0.1`. */
+export async function makeCertificate(
+  directory: string,
+  name = HOST,
+  whom = `DNS:${name}`,
+): Promise<Certificate> {
+  const [cert = "", key = "", both = ""] = ["crt", "key", "pem"].map((end) =>
+    join(directory, `${name}.${end}`),
+  );
+  const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=${whom}`];
+  const output = ["-keyout", key, "-out", cert, "-nodes", "-days", "2"];
+  const command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", ...output, ...subject];
+  const openssl = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   const errors = await new Response(openssl.stderr).text();
   if ((await openssl.exited) !== 0) throw new Error(`openssl made no certificate: ${errors}`);
-  writeFileSync(both, readFileSync(cert, "utf8") + readFileSync(key, "utf8"));
+  // In the order in which Kafka wants them.
+  writeFileSync(both, readFileSync(key, "utf8") + readFileSync(cert, "utf8"));
   return { cert, key, both };
 }
